@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import sys
 import time
@@ -9,7 +11,6 @@ from typing import Any, Callable, Iterator
 
 import ray
 import ray.data
-import ray.exceptions
 
 from zsad_core.errors import ZsadError
 
@@ -18,6 +19,7 @@ def start() -> None:
     """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it); without one, start Ray in this machine."""
     if ray.is_initialized():
         return
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
@@ -33,22 +35,56 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
     """Yield `work(unit)` for every unit, in the order in which they finish; each runs in a Ray task of its own.
 
     `work` and its results travel between processes: plain values, small results. A ZsadError raised in it is raised
-    here as it was.
+    here.
     """
-    yield from results(ray.data.from_items(units, override_num_blocks=len(units)).map(work, num_cpus=cpus)) if units else ()
+    if units:
+        yield from results(dataset_of(units).map(guarded(work), num_cpus=cpus))
+
+
+def dataset_of(units: list[dict]) -> ray.data.Dataset:
+    """One row and one block a unit."""
+    return ray.data.from_items(units, override_num_blocks=len(units))
+
+
+def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:
+    """`work` as a step of a dataset: a ZsadError becomes a row that passes all later steps and that `results` raises.
+
+    Ray turns an exception of a task into a text with tracebacks; the user is to see the message alone.
+    """
+
+    @functools.wraps(work)
+    def step(unit: dict) -> dict:
+        if "failure" in unit:
+            return unit
+        try:
+            return work(unit)
+        except ZsadError as error:
+            return {"failure": str(error)}
+
+    return step
 
 
 def results(dataset: ray.data.Dataset) -> Iterator[dict]:
-    """The rows of a dataset as its tasks finish; a ZsadError raised in a task is raised here as it was."""
-    try:
-        yield from dataset.iter_rows()
-    except ray.exceptions.RayError as error:
-        cause: Any = error
-        while cause is not None and not isinstance(cause, ZsadError):
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        if cause is None:
-            raise
-        raise ZsadError(str(cause)) from None
+    """The rows of a dataset of guarded steps, as its tasks finish; raises ZsadError at the first failure."""
+    for row in dataset.iter_rows():
+        if "failure" in row:
+            raise ZsadError(row["failure"])
+        yield row
+
+
+def call(function: Callable[..., dict], *arguments: Any) -> dict:
+    """`function(*arguments)` in a worker process that ends with it, so that what it loads (torch) is not kept."""
+
+    def guarded_call() -> tuple[dict | None, ZsadError | None]:
+        try:
+            return function(*arguments), None
+        except ZsadError as error:
+            return None, error
+
+    value, error = ray.get(ray.remote(num_cpus=0.5, max_calls=1)(guarded_call).remote())
+    if error:
+        raise error
+    return value
 
 
 class Progress:
@@ -78,3 +114,13 @@ def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def say(text: str) -> None:
+    """A line for the user, apart from the output proper."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def gpus() -> int:
+    """How many GPUs Ray has."""
+    return int(ray.cluster_resources().get("GPU", 0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import tempfile
 import uuid
-from typing import Any, Iterator
+from typing import Any, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -71,6 +73,12 @@ def read_bytes(uri: str) -> bytes:
     return filesystem.cat_file(path)
 
 
+def open_for_reading(uri: str) -> BinaryIO:
+    """The file opened at its start, for readers that fetch parts of it; raises the filesystem's own OSError."""
+    filesystem, path = _filesystem(uri)
+    return filesystem.open(path, "rb")
+
+
 def read_json(uri: str) -> Any:
     try:
         return json.loads(read_bytes(uri))
@@ -113,3 +121,18 @@ def remove(uri: str) -> None:
         filesystem.rm_file(path)
     except FileNotFoundError:
         pass
+
+
+def local_copy(uri: str) -> str:
+    """A local path with the content of `uri`, under its own file name: itself where it is local, else a download."""
+    filesystem, path = _filesystem(uri)
+    if isinstance(filesystem, LocalFileSystem):
+        return path
+    folder = os.path.join(tempfile.gettempdir(), "zsad-" + hashlib.sha256(uri.encode()).hexdigest()[:16])
+    target = os.path.join(folder, os.path.basename(path))
+    if not os.path.exists(target):
+        try:
+            write_bytes(target, filesystem.cat_file(path))
+        except FileNotFoundError:
+            raise ZsadError(f"{uri}: no such file") from None
+    return target

@@ -1,0 +1,1 @@
+"""Entry points: arguments in, a pipeline called, a summary out."""

@@ -1,0 +1,59 @@
+"""The `zsad` command: finds the job that is asked for, runs it, and turns errors into messages and exit statuses.
+
+0: everything asked for is done. 1: it is not. 2: the call is wrong. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from zsad_core.errors import UsageError, ZsadError
+
+# Each is a module of this package with configure(parser) and run(arguments) -> exit status.
+JOBS = ("ls", "pack", "validate", "evaluate", "reduce")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job named by the first of `arguments` (by default the command line's); returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="zsad", description="Zero-shot anomaly detection: leaderboards and inspection archives at scale."
+    )
+    jobs = parser.add_subparsers(dest="job", required=True, metavar="COMMAND")
+    for name in JOBS:
+        job = importlib.import_module(f"jobs.{name}")
+        summary = job.__doc__.splitlines()[0]
+        job_parser = jobs.add_parser(
+            name, help=summary, description=job.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        job.configure(job_parser)
+        job_parser.set_defaults(run=job.run)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except ZsadError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on where this one stopped", 130)
+    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("ZSAD_DEBUG"):
+            raise
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return _fail(f"{type(error).__name__}: {lines[-1] if lines else error} (ZSAD_DEBUG=1 shows where)", 1)
+
+
+def run_module(name: str) -> None:
+    """What `python -m jobs.<name>` does: the same as `zsad <name>`."""
+    sys.exit(main([name, *sys.argv[1:]]))
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"zsad: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,81 @@
+"""Score packed benchmarks with a method and reduce the predictions to tables.
+
+Writes RUN/predictions (Parquet) and RUN/metrics (results.json, table.md, table.csv). Started again, it does only what
+is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import get_args
+
+from zsad_core.settings import Device, Precision, ScoringSettings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shards", metavar="SHARDS", help="folder or URI that `zsad pack` wrote to")
+    parser.add_argument("run_folder", metavar="RUN", help="folder or URI of this run; new, or one to go on with")
+    parser.add_argument("--benchmarks", default="all", help="names, separated by commas (default: all that are packed)")
+    add_model_options(parser)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say which model scores and how."""
+    default = ScoringSettings()
+    parser.add_argument("--method", default=default.method, help="see `zsad ls methods` (default: %(default)s)")
+    parser.add_argument(
+        "--backbone", default=default.backbone, metavar="NAME|FILE", help="see `zsad ls backbones` (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="[AUXILIARY=]FILE",
+        help='the method\'s weights and the benchmark they were trained on (VisA=FILE); may be repeated, "random" '
+        "stands for untrained ones (default: random)",
+    )
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default: 518 rounded to the backbone's patch")
+    parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=default.seed, help="of the prompt samples (default: %(default)s)")
+    parser.add_argument("--precision", choices=get_args(Precision), default=default.precision)
+    parser.add_argument("--device", choices=get_args(Device), help="default: cuda where Ray has GPUs, else cpu")
+    parser.add_argument("--batch-size", type=int, metavar="IMAGES", help="images at once (default: 16 on a GPU, 4 else)")
+    parser.add_argument("--threads", type=int, default=default.threads, help="CPU threads a model (default: %(default)s)")
+    parser.add_argument("--actors", type=int, help="models at once (default: one a GPU, or as many as cores and memory take)")
+
+
+def model_settings(options: argparse.Namespace) -> ScoringSettings:
+    """The settings that the options and this Ray's hardware make; Ray has to be started."""
+    from pipelines import engine
+
+    names = {field.name for field in dataclasses.fields(ScoringSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
+    given["device"] = given.get("device") or ("cuda" if engine.gpus() else "cpu")
+    given.setdefault("batch_size", 16 if given["device"] == "cuda" else ScoringSettings.batch_size)
+    given.pop("checkpoint")
+    return ScoringSettings(**given)
+
+
+def run(options: argparse.Namespace) -> int:
+    from pipelines import engine
+    from pipelines.evaluate import evaluate
+    from pipelines.tables import summary_table
+    from zsad_core.errors import UsageError
+
+    if options.actors is not None and options.actors < 1:
+        raise UsageError(f"--actors {options.actors}: at least 1 is needed")
+    names = None if options.benchmarks == "all" else options.benchmarks.split(",")
+    engine.start()
+    results = evaluate(
+        options.shards, options.run_folder, model_settings(options), options.checkpoint, names, options.actors
+    )
+    print(summary_table(results))
+    print(f"\ntables: {options.run_folder}/metrics/table.md, table.csv, results.json")
+    return 0
+
+
+if __name__ == "__main__":
+    from jobs.cli import run_module
+
+    run_module("evaluate")

@@ -1,0 +1,40 @@
+"""Report every bad file of a source or of packed shards at once; writes nothing.
+
+zsad validate shards                                          every packed benchmark there
+zsad validate ~/data/HeadCT --benchmark HeadCT                raw images of a benchmark
+zsad validate ~/cookies --layout mvtec --name cookies         raw images of your own
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from jobs.pack import add_own_options, described_benchmark
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", metavar="SOURCE|SHARDS")
+    parser.add_argument("--benchmark", help="the benchmark whose raw images are checked (default: packed shards are)")
+    parser.add_argument("--variant", help="which of its published test lists")
+    add_own_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from pipelines import engine
+    from pipelines.validate import validate
+
+    source = options.benchmark or options.layout or options.name
+    engine.start()
+    report = validate(options.place, described_benchmark(options.benchmark, options) if source else None)
+    for each in report.problems:
+        row = "" if each.row is None else f" row {each.row}"
+        key = f" ({each.key})" if each.key and each.key != each.file else ""
+        print(f"{each.file}{row}{key}: {each.problem}")
+    print(f"{report.uri}: {report.images:,} images looked at, {len(report.problems):,} problems")
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    from jobs.cli import run_module
+
+    run_module("validate")

@@ -1,0 +1,160 @@
+"""Shards to predictions: read and decode (tasks) -> score (actors that hold the model) -> write (tasks), streamed.
+
+The unit of work is one shard, from its own file to its own file: a finished one is never done twice, and what a
+prediction is depends on nothing outside the shard.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import pickle
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import ray.data
+
+from pipelines import engine, predictions, shards, storage
+from zsad_core import map_codec
+from zsad_core.images import ImageError, image_pixels, mask_pixels
+from zsad_core.settings import ScoringSettings
+
+if TYPE_CHECKING:  # loads torch, which the driver does without
+    from zsad_core.scoring import Scorer
+
+
+def describe(settings: ScoringSettings) -> dict:
+    """Build the model once in a process of its own: its facts for run.json, and its errors before any work."""
+    return engine.call(_describe, settings)
+
+
+def _describe(settings: ScoringSettings) -> dict:
+    return _scorer(settings).facts()
+
+
+def _scorer(settings: ScoringSettings) -> Scorer:
+    from zsad_core.scoring import Scorer
+
+    def here(name: str) -> str:
+        return storage.local_copy(name) if "://" in name else name
+
+    return Scorer(
+        dataclasses.replace(settings, backbone=here(settings.backbone), checkpoint=here(settings.checkpoint))
+    )
+
+
+def predict(units: list[dict], settings: ScoringSettings, image_size: int, actors: int) -> list[dict]:
+    """Write the predictions of every unit; returns {benchmark, file, rows, errors, mask_errors} for each.
+
+    A unit is one shard: `benchmark`, `file` (its name), `rows`, `shard_sha256`, `shard` and `predictions` (URIs),
+    `small_defect` (JSON list of the categories with small defects). `actors` hold the model, each with a GPU where
+    `settings.device` is cuda.
+    """
+    if not units:
+        return []
+    # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model; small
+    # shares let all steps fit on two cores, where whole cores would stall.
+    model = {"num_gpus": 1} if settings.device == "cuda" else {"num_cpus": 0.25 * settings.threads}
+    dataset = (
+        engine.dataset_of([{**unit, "image_size": image_size} for unit in units])
+        .map(engine.guarded(_read), num_cpus=0.5)
+        .map(_Model, fn_constructor_args=(settings,), compute=ray.data.ActorPoolStrategy(size=actors), **model)
+        .map(engine.guarded(_write), num_cpus=0.3)
+    )
+    progress = engine.Progress("predict", sum(unit["rows"] for unit in units))
+    written = []
+    for row in engine.results(dataset):
+        written.append(row)
+        progress.advance(row["rows"])
+    return written
+
+
+def _read(unit: dict) -> dict:
+    """Read one shard and decode its images to the model's size: `pixels` (n, S, S, 3) of the n that can be scored."""
+    size = unit["image_size"]
+    samples, pixels = [], []
+    for row in shards.read_shard(unit["shard"], {"sha256": unit["shard_sha256"]}).to_pylist():
+        image, mask = row.pop("image"), row.pop("mask")
+        if row["error"] is None:
+            try:
+                pixels.append(_pixels(image, row["sha256"], size))
+            except ImageError as error:
+                row["error"] = str(error)
+        row["mask"] = None
+        try:
+            row["mask"] = _packed_mask(mask, row["label"], size)
+        except ImageError as error:
+            row["mask_error"] = str(error)
+        samples.append(row)
+    stacked = np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
+    return {**unit, "samples": pickle.dumps(samples), "pixels": stacked}
+
+
+def _pixels(image: bytes, sha256: str, size: int) -> np.ndarray:
+    if hashlib.sha256(image).hexdigest() != sha256:
+        raise ImageError("the image's bytes are not those that were packed (other sha256): pack it again")
+    return image_pixels(image, size)
+
+
+def _packed_mask(mask: bytes | None, label: int | None, size: int) -> bytes | None:
+    """Packed bits at the map's size: nothing is anomalous in a normal image, an anomalous one needs its mask."""
+    if mask is not None:
+        return map_codec.pack_mask(mask_pixels(mask, size))
+    return map_codec.pack_mask(np.zeros((size, size), bool)) if label == 0 else None
+
+
+class _Model:
+    """The actor that holds the model; adds `score_text`, `score_map` (n,) and `codes` (n, S, S) for the n images."""
+
+    def __init__(self, settings: ScoringSettings):
+        self.scorer = _scorer(settings)
+
+    def __call__(self, unit: dict) -> dict:
+        return engine.guarded(self._score)(unit)
+
+    def _score(self, unit: dict) -> dict:
+        pixels, small_defect = unit.pop("pixels"), set(json.loads(unit["small_defect"]))
+        good = [sample for sample in pickle.loads(unit["samples"]) if sample["error"] is None]
+        scores = self.scorer.score(
+            pixels,
+            [sample["prompt"] for sample in good],
+            [sample["sha256"] for sample in good],
+            [sample["category"] in small_defect for sample in good],
+        )
+        return {**unit, "score_text": scores.text, "score_map": scores.map, "codes": scores.codes}
+
+
+def _write(unit: dict) -> dict:
+    """Write one shard's predictions, every sample a row in the shard's order."""
+    size = unit["image_size"]
+    scored = zip(unit["score_text"], unit["score_map"], unit["codes"])
+    rows = []
+    for sample in pickle.loads(unit["samples"]):
+        row = dict.fromkeys(predictions.PREDICTION_SCHEMA.names) | {
+            name: sample[name] for name in predictions.PREDICTION_SCHEMA.names if name in sample
+        }
+        row |= {"map_height": size, "map_width": size}
+        if sample["error"] is None:
+            text, highest, codes = next(scored)
+            if math.isfinite(text) and math.isfinite(highest):
+                row |= {
+                    "score_text": text,
+                    "score_map": highest,
+                    "score": (text + highest) / 2,
+                    "anomaly_map": map_codec.encode(codes),
+                }
+            else:
+                row["error"] = "the model gave a score that is no number (another --precision may help)"
+        rows.append(row)
+    table = pa.Table.from_pylist(rows, schema=predictions.PREDICTION_SCHEMA)
+    predictions.write_predictions(unit["predictions"], table)
+    return {
+        "benchmark": unit["benchmark"],
+        "file": unit["file"],
+        "rows": len(rows),
+        "errors": sum(row["error"] is not None for row in rows),
+        "mask_errors": sum(row["mask_error"] is not None for row in rows),
+    }

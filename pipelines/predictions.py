@@ -1,0 +1,97 @@
+"""The prediction file: one row a sample of a shard, scored or with the reason why not."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import storage
+from zsad_core.errors import ZsadError
+
+PREDICTION_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("category", pa.string()),
+        ("defect", pa.string()),
+        ("prompt", pa.string()),
+        ("label", pa.int8()),  # 0, 1 or null: unknown
+        ("sha256", pa.string()),
+        ("score_text", pa.float64()),
+        ("score_map", pa.float64()),
+        ("score", pa.float64()),
+        ("anomaly_map", pa.binary()),  # zsad_core.map_codec.encode of the smoothed map
+        ("map_height", pa.int32()),
+        ("map_width", pa.int32()),
+        ("mask", pa.binary()),  # zsad_core.map_codec.pack_mask at the map's size; null where pixel truth is unknown
+        ("error", pa.string()),  # why the sample was not scored; scores and map are null then
+        ("mask_error", pa.string()),  # why pixel truth is unknown although the sample was scored
+    ]
+)
+
+_LARGE = ("anomaly_map", "mask")
+_SMALL = [name for name in PREDICTION_SCHEMA.names if name not in _LARGE]
+
+
+def prediction_uri(run: str, benchmark: str, shard_name: str) -> str:
+    """`<run>/predictions/benchmark=<name>/<shard name>.parquet`, for a shard's name with or without `.parquet`."""
+    return partition_uri(storage.join(run, "predictions"), benchmark, shard_name)
+
+
+def partition_uri(folder: str, benchmark: str, shard_name: str) -> str:
+    """A shard's file below a folder that Parquet readers take as partitioned by `benchmark`.
+
+    Characters that a path or a pattern would misread are percent-encoded, as those readers expect.
+    """
+    return storage.join(
+        folder, f"benchmark={quote(benchmark, safe=' ')}", shard_name.removesuffix(".parquet") + ".parquet"
+    )
+
+
+def write_predictions(uri: str, table: pa.Table) -> None:
+    """Write a table of PREDICTION_SCHEMA, whole or not at all; equal tables give equal bytes.
+
+    ValueError where the table has another schema.
+    """
+    if not table.schema.equals(PREDICTION_SCHEMA):
+        raise ValueError(f"not the prediction schema:\n{table.schema}")
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata(None).combine_chunks(),  # chunk borders would show in the pages
+        sink,
+        compression={name: "NONE" if name == "anomaly_map" else "ZSTD" for name in PREDICTION_SCHEMA.names},
+        use_dictionary=["category", "defect", "prompt"],
+        write_statistics=_SMALL,
+        write_page_checksum=True,
+    )
+    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def read_predictions(uri: str, columns: list[str] | None = None) -> pa.Table:
+    """All rows of a prediction file, or only some columns of it (nothing else is fetched).
+
+    ZsadError where the file is missing, damaged or no prediction file.
+    """
+    try:
+        with storage.open_for_reading(uri) as file:
+            return parse_predictions(uri, file, columns)
+    except FileNotFoundError:
+        raise ZsadError(f"{uri}: no such prediction file; run evaluate again to make it") from None
+
+
+def parse_predictions(uri: str, file, columns: list[str] | None = None) -> pa.Table:
+    """As read_predictions, from an open file or a pyarrow buffer with the content of `uri`."""
+    try:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        schema = parquet.schema_arrow
+        if schema.equals(PREDICTION_SCHEMA):
+            return parquet.read(columns)
+    except (pa.ArrowException, OSError) as error:
+        raise ZsadError(f"{uri}: damaged prediction file ({error}); remove it and run evaluate again") from None
+    differing = [field.name for field in PREDICTION_SCHEMA if field not in schema]
+    raise ZsadError(
+        f"{uri}: not a prediction file of this version: "
+        + (f"columns missing or of another type: {', '.join(differing)}" if differing else "unknown or moved columns")
+        + "; remove it and run evaluate again"
+    )

@@ -1,0 +1,184 @@
+"""The shard contract: its Parquet schema, one file's writing and reading, and the manifest that lies beside the files.
+
+`<root>/<benchmark>/<split>-00000-of-00012.parquet` and `<root>/<benchmark>/manifest.json`; the manifest comes last, so
+a folder that has one is a finished pack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import storage
+from zsad_core.errors import UsageError, ZsadError
+
+MANIFEST = "manifest.json"
+
+# label: 0 normal, 1 anomalous, null unknown. image: the original bytes. mask: 1-bit PNG at the size of the upright
+# image; null with a mask_error where the source's cannot be used. sha256: hex, of the image bytes. error: why there is
+# no image that can be used. A normal sample has no mask and no mask_error.
+SHARD_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("defect", pa.string(), nullable=False),
+        pa.field("label", pa.int8()),
+        pa.field("image", pa.binary()),
+        pa.field("mask", pa.binary()),
+        pa.field("height", pa.int32()),
+        pa.field("width", pa.int32()),
+        pa.field("sha256", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("mask_error", pa.string()),
+    ]
+)
+ENCODED = ("image", "mask")  # compressed by their own formats
+
+PACK_AGAIN = "pack this benchmark again with --overwrite"
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """A packed benchmark: the folder's URI and its manifest."""
+
+    uri: str
+    manifest: dict[str, Any]
+
+    def shard_uri(self, file: dict[str, Any]) -> str:
+        """URI of one entry of the manifest's `files`."""
+        return storage.join(self.uri, file["name"])
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    return f"{split}-{index:05d}-of-{count:05d}.parquet"
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether packing gives files such a name, the unfinished ones of a killed process included."""
+    return bool(re.fullmatch(r"\.?\w+-\d{5,}-of-\d{5,}\.parquet(\.[0-9a-f]+\.tmp)?", name))
+
+
+def write_shard(uri: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write one shard and return its entry for the manifest: name, rows, bytes, sha256. Equal rows give equal bytes."""
+    others = [name for name in SHARD_SCHEMA.names if name not in ENCODED]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=SHARD_SCHEMA),
+        sink,
+        row_group_size=len(rows),
+        compression={name: "none" if name in ENCODED else "zstd" for name in SHARD_SCHEMA.names},
+        use_dictionary=others,
+        write_statistics=others,
+    )
+    content = sink.getvalue().to_pybytes()
+    try:
+        storage.write_bytes(uri, content)
+    except OSError as error:
+        raise ZsadError(f"{uri}: cannot be written ({error})") from None
+    return {
+        "name": uri.rsplit("/", 1)[-1],
+        "rows": len(rows),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def read_shard(uri: str, expected: dict[str, Any] | None = None) -> pa.Table:
+    """One shard as a table of SHARD_SCHEMA's columns; checked against its manifest entry `expected` where given.
+
+    Raises ZsadError naming the file where it is missing, not what the manifest says, not Parquet or of other columns.
+    """
+    try:
+        content = storage.read_bytes(uri)
+    except FileNotFoundError:
+        raise ZsadError(f"{uri}: no such file; {PACK_AGAIN}") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise ZsadError(f"{uri}: cannot be read ({error.strerror or error})") from None
+    if expected and hashlib.sha256(content).hexdigest() != expected["sha256"]:
+        raise ZsadError(f"{uri}: not the file that {MANIFEST} names (its sha256 differs); {PACK_AGAIN}")
+    return parse_shard(uri, content)
+
+
+def parse_shard(uri: str, content: bytes) -> pa.Table:
+    """The table in the bytes of the shard `uri`; raises ZsadError as `read_shard` does."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        for field in SHARD_SCHEMA:
+            position = file.schema_arrow.get_field_index(field.name)
+            if position < 0:
+                raise ZsadError(f"{uri}: no shard, it has no column {field.name}; {PACK_AGAIN}")
+            if (found := file.schema_arrow.field(position).type) != field.type:
+                raise ZsadError(f"{uri}: no shard, column {field.name} is {found}, not {field.type}; {PACK_AGAIN}")
+        return file.read(columns=SHARD_SCHEMA.names)
+    except (pa.ArrowException, OSError) as error:
+        raise ZsadError(f"{uri}: not a whole Parquet file ({str(error).splitlines()[0]}); {PACK_AGAIN}") from None
+
+
+def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardSet]:
+    """The packed benchmarks below `root_uri` by name, or only those called `names`; a benchmark's folder gives itself.
+
+    Raises ZsadError where there are none, where a packing was interrupted and where a file of a manifest is missing;
+    UsageError for a name that is not there.
+    """
+    finished, unfinished = list_shard_sets(root_uri)
+    if not finished and not unfinished:
+        raise ZsadError(f"{root_uri}: no shards there; pack first: zsad pack BENCHMARK SOURCE {root_uri}")
+    there = [*finished, *unfinished]
+    for name in names or []:
+        if name not in there:
+            raise UsageError(f"{name}: not among the benchmarks packed in {root_uri} ({', '.join(there)})")
+    wanted = names if names is not None else there
+    for name in wanted:
+        if name in unfinished:
+            raise ZsadError(
+                f"{unfinished[name]}: shards without {MANIFEST}, its packing was interrupted; pack it again"
+            )
+    sets = [read_shard_set(finished[name]) for name in wanted]
+    for shard_set in sets:
+        present = storage.list_names(shard_set.uri)
+        missing = [file["name"] for file in shard_set.manifest["files"] if file["name"] not in present]
+        if missing:
+            raise ZsadError(
+                f"{storage.join(shard_set.uri, missing[0])}: no such file, but {MANIFEST} names it "
+                f"({len(missing)} missing in all); {PACK_AGAIN}"
+            )
+    return sets
+
+
+def list_shard_sets(root_uri: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Name -> URI of the folders with a manifest, and of those with shards but none, at `root_uri` or right below."""
+    root_uri = storage.normalise(root_uri)
+    finished, unfinished = {}, {}
+    own = storage.list_names(root_uri)
+    folders = [root_uri] if MANIFEST in own else [storage.join(root_uri, name) for name in own]
+    for uri in folders:
+        names = storage.list_names(uri)
+        if MANIFEST in names:
+            finished[uri.rsplit("/", 1)[-1]] = uri
+        elif any(is_shard_name(name) for name in names):
+            unfinished[uri.rsplit("/", 1)[-1]] = uri
+    return finished, unfinished
+
+
+def read_shard_set(uri: str) -> ShardSet:
+    """The manifest in the folder `uri`; raises ZsadError where it is not one."""
+    manifest_uri = storage.join(uri, MANIFEST)
+    manifest = storage.read_json(manifest_uri)
+    try:
+        for key in ("benchmark", "levels", "mask_threshold", "warnings", "complete"):
+            manifest[key]
+        for file in manifest["files"]:
+            _ = file["name"], file["rows"], file["bytes"], file["sha256"]
+        for category in manifest["categories"].values():
+            _ = category["prompt"], category["normal"], category["anomalous"]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ZsadError(f"{manifest_uri}: not a manifest of shards ({error!r}); {PACK_AGAIN}") from None
+    return ShardSet(uri, manifest)

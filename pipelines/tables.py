@@ -1,0 +1,189 @@
+"""Results as tables: CSV with full precision, Markdown and plain text in percent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any, NamedTuple
+
+
+class Column(NamedTuple):
+    """A metric in the results: `group` is a key of results.json (image, image_plain, pixel), `metric` one below it."""
+
+    group: str
+    metric: str
+    title: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}_{self.metric}"
+
+
+_TITLES = {"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO", "aupro_200": "AUPRO-200"}
+_GROUPS = {"image": "Image", "image_plain": "Plain", "pixel": "Pixel"}
+COLUMNS = [
+    Column(group, metric, title)
+    for group in _GROUPS
+    for metric, title in _TITLES.items()
+    if group == "pixel" or not metric.startswith("aupro")
+]
+_COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
+_DASH = "–"
+_FEWER = "†"
+_LEGEND = (
+    "Percent. Image: the published score rule. Plain: each image's own score, which needs no other image. "
+    f"{_DASH}: undefined (one class only, no masks)."
+)
+_FEWER_LEGEND = f"{_FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."
+
+
+def table_csv(results: dict) -> str:
+    """Fractions in full precision, empty where undefined: a row a category, then its benchmark's mean.
+
+    `fewer` names the means that are over fewer categories than the benchmark has, and over how many.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["benchmark", "row", "category", *_COUNTS, *(column.name for column in COLUMNS), "fewer"])
+    for name, benchmark in results["benchmarks"].items():
+        categories = benchmark["categories"]
+        for category, result in categories.items():
+            values = [_value(result, column) for column in COLUMNS]
+            writer.writerow([name, "category", category, *(result[count] for count in _COUNTS), *values, ""])
+        mean = benchmark["mean"]
+        fewer = [f"{column.name}={_defined(mean, column)}" for column in COLUMNS if _is_fewer(mean, column, categories)]
+        totals = [sum(result[count] for result in categories.values()) for count in _COUNTS]
+        writer.writerow([name, "mean", "", *totals, *(_value(mean, column) for column in COLUMNS), " ".join(fewer)])
+    return text.getvalue()
+
+
+def table_markdown(results: dict) -> str:
+    """A table over the benchmarks, then one a benchmark over its categories; remarks below each."""
+    parts = [
+        "# Results",
+        _LEGEND,
+        _markdown("Benchmark", _benchmark_rows(results)),
+        _remark_list(_benchmark_remarks(results), _escape),
+    ]
+    for name, benchmark in results["benchmarks"].items():
+        rows = _category_rows(benchmark)
+        remarks = [(category, _remarks([result])) for category, result in benchmark["categories"].items()]
+        parts += [f"## {_escape(name)}", _markdown("Category", rows), _remark_list(remarks, _escape)]
+    if any(_FEWER in part for part in parts):
+        parts.insert(2, _FEWER_LEGEND)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def summary_table(results: dict) -> str:
+    """For a terminal: the benchmarks' means, or the categories of the one benchmark there is; remarks below."""
+    benchmarks = list(results["benchmarks"].items())
+    if len(benchmarks) == 1:
+        name, benchmark = benchmarks[0]
+        rows, remarks = _category_rows(benchmark), [(name, _remarks(list(benchmark["categories"].values())))]
+    else:
+        rows, remarks = _benchmark_rows(results), _benchmark_remarks(results)
+    groups = [""] * 2 + [_GROUPS[c.group].lower() if c.metric == "auroc" else "" for c in COLUMNS]
+    head = ["", "images", *(column.title for column in COLUMNS)]
+    lines = [groups, head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = [
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
+        ).rstrip()
+        for line in lines
+    ]
+    if any(_FEWER in cell for row in rows for cell in row):
+        text.append(_FEWER_LEGEND)
+    return "\n".join([*text, _remark_list(remarks, str)]).rstrip("\n")
+
+
+def _benchmark_rows(results: dict) -> list[list[str]]:
+    return [_mean_row(name, benchmark) for name, benchmark in results["benchmarks"].items()]
+
+
+def _category_rows(benchmark: dict) -> list[list[str]]:
+    rows = [
+        [category, str(result["images"]), *(_percent(_value(result, column)) for column in COLUMNS)]
+        for category, result in benchmark["categories"].items()
+    ]
+    return [*rows, _mean_row("mean", benchmark)]
+
+
+def _mean_row(title: str, benchmark: dict) -> list[str]:
+    mean, categories = benchmark["mean"], benchmark["categories"]
+    cells = [
+        _percent(_value(mean, column)) + (_FEWER if _is_fewer(mean, column, categories) else "") for column in COLUMNS
+    ]
+    return [title, str(sum(result["images"] for result in categories.values())), *cells]
+
+
+def _value(result: dict, column: Column) -> float | None:
+    group = result[column.group]
+    return group[column.metric]["value"] if group else None
+
+
+def _defined(mean: dict, column: Column) -> int:
+    return mean[column.group][column.metric]["categories"] if mean[column.group] else 0
+
+
+def _is_fewer(mean: dict, column: Column, categories: dict) -> bool:
+    return 0 < _defined(mean, column) < len(categories)
+
+
+def _percent(value: float | None) -> str:
+    return _DASH if value is None else f"{100 * value:.1f}"
+
+
+def _benchmark_remarks(results: dict) -> list[tuple[str, list[str]]]:
+    return [(name, _remarks(list(b["categories"].values()))) for name, b in results["benchmarks"].items()]
+
+
+def _remarks(categories: list[dict[str, Any]]) -> list[str]:
+    """What a reader of these categories' figures has to know about the images behind them."""
+    left_out, unlabelled, pixel_left_out = (
+        sum(result[count] for result in categories) for count in ("left_out", "unlabelled", "pixel_left_out")
+    )
+    remarks = []
+    if left_out:
+        remarks.append(f"{_images(left_out)} could not be scored, left out")
+    if unlabelled:
+        remarks.append(f"{_images(unlabelled)} without a label, in no image metric")
+    if pixel_left_out:
+        remarks.append(f"{_images(pixel_left_out)} without a known mask, in no pixel metric")
+    other = [result for result in categories if result["expected"] and _found(result) != result["expected"]]
+    if other:
+        found, expected = (
+            " + ".join(f"{sum(counts[kind] for counts in all_counts):,} {kind}" for kind in ("normal", "anomalous"))
+            for all_counts in ([_found(result) for result in other], [result["expected"] for result in other])
+        )
+        where = f" ({len(other)} of {len(categories)} categories differ)" if len(categories) > 1 else ""
+        remarks.append(f"found {found} images, expected {expected}{where}")
+    return remarks
+
+
+def _found(result: dict) -> dict[str, int]:
+    return {
+        "normal": result["images"] - result["anomalous"] - result["unlabelled"],
+        "anomalous": result["anomalous"],
+    }
+
+
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number:,} images"
+
+
+def _markdown(first: str, rows: list[list[str]]) -> str:
+    head = [first, "Images", *(f"{_GROUPS[column.group]} {column.title}" for column in COLUMNS)]
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *([_escape(row[0]), *row[1:]] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _remark_list(remarks: list[tuple[str, list[str]]], shown) -> str:
+    return "\n".join(f"- {shown(name)}: {'; '.join(texts)}." for name, texts in remarks if texts)
+
+
+def _escape(name: str) -> str:
+    """A name as literal text of a Markdown table cell."""
+    special = r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
+    return re.sub(f"({special})", r"\\\1", re.sub(r"\s+", " ", name))

@@ -1,0 +1,225 @@
+"""Every bad file of a source or of packed shards in one report; nothing is written and nothing stops at the first.
+
+Each image and mask is decoded in full, in Ray tasks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines import engine, storage
+from pipelines.pack import (
+    SHARD_SIZE,
+    batches,
+    check_mask,
+    count_differences,
+    examine,
+    images_found,
+    levels_of,
+    read_tree,
+)
+from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
+from zsad_core.benchmarks.layouts import duplicates, list_samples
+from zsad_core.benchmarks.table import Benchmark, benchmark
+from zsad_core.errors import UsageError, ZsadError
+from zsad_core.images import ImageError, decode_image, decode_mask
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. file: path below the validated URI; row: row of a shard, from 0; key: the sample's."""
+
+    file: str
+    row: int | None
+    key: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a validation found: `kind` is "source" or "shards", `images` how many samples were looked at."""
+
+    uri: str
+    kind: str
+    images: int
+    problems: list[Problem]
+
+
+def validate(uri: str, source_of: Benchmark | None = None) -> Report:
+    """Check the source of a benchmark (or of data of one's own), or without one every packed benchmark at `uri`.
+
+    Raises UsageError where no benchmark is named and there are no shards; otherwise ZsadError only where the source
+    cannot even be listed.
+    """
+    uri = storage.normalise(uri)
+    return validate_source(uri, source_of) if source_of else validate_shards(uri)
+
+
+def validate_source(uri: str, of: Benchmark) -> Report:
+    """Check the test images and masks of a source, and their number."""
+    listing = list_samples(of, read_tree(uri))
+    problems = [Problem(".", None, None, line) for line in count_differences(of, images_found(listing))]
+    problems += [
+        Problem(later.place, None, later.key, f"the same sample as {earlier.place}")
+        for earlier, later in duplicates(listing.samples)
+    ]
+    threshold = listing.mask_threshold if "pixel" in levels_of(of, listing) else None
+    units = [
+        {"source": uri, "mask_threshold": threshold, "samples": [dataclasses.asdict(sample) for sample in samples]}
+        for samples in batches(listing.samples, SHARD_SIZE)
+    ]
+    progress = engine.Progress(f"validate {of.name}", len(listing.samples))
+    for result in engine.map_units(units, _source_unit):
+        problems += [Problem(**problem) for problem in result["problems"]]
+        progress.advance(result["images"])
+    return Report(uri, "source", len(listing.samples), _sorted(problems))
+
+
+def validate_shards(uri: str) -> Report:
+    """Check every packed benchmark at `uri`: files against manifests, rows against their checksums, sizes and masks."""
+    finished, unfinished = list_shard_sets(uri)
+    if not finished and not unfinished:
+        raise UsageError(f"{uri}: no shards there; raw images need their benchmark (or --layout and --name) named")
+    problems = [
+        Problem(name, None, None, f"shards without {MANIFEST}: packing was interrupted; pack it again")
+        for name in unfinished
+    ]
+    sets = []
+    for name, folder in finished.items():
+        try:
+            sets.append(read_shard_set(folder))
+        except ZsadError as error:
+            problems.append(Problem(f"{name}/{MANIFEST}", None, None, str(error)))
+    progress = engine.Progress("validate shards", sum(file["rows"] for each in sets for file in each.manifest["files"]))
+    for shard_set in sets:
+        problems += _validate_set(shard_set, progress)
+    return Report(uri, "shards", progress.done, _sorted(problems))
+
+
+def _source_unit(unit: dict[str, Any]) -> dict[str, Any]:
+    problems = []
+    for sample in unit["samples"]:
+        try:
+            examined = examine(unit["source"], sample, unit["mask_threshold"])
+        except OSError as error:
+            examined = {"error": f"reading failed ({error})", "mask_error": None}
+        if examined["error"]:
+            problems.append(_problem(sample["key"], None, sample["key"], examined["error"]))
+        if examined["mask_error"]:
+            problems.append(_problem(sample["mask"] or sample["key"], None, sample["key"], examined["mask_error"]))
+    return {"images": len(unit["samples"]), "problems": problems}
+
+
+def _validate_set(shard_set: ShardSet, progress: engine.Progress) -> list[Problem]:
+    manifest, name = shard_set.manifest, shard_set.uri.rsplit("/", 1)[-1]
+    listed = {file["name"] for file in manifest["files"]}
+    problems = [
+        Problem(f"{name}/{other}", None, None, f"not in {MANIFEST}")
+        for other in storage.list_names(shard_set.uri)
+        if other.endswith(".parquet") and other not in listed
+    ]
+    units = [
+        {"folder": name, "uri": shard_set.shard_uri(file), "file": file, "pixel": "pixel" in manifest["levels"]}
+        for file in manifest["files"]
+    ]
+    rows, images, places, whole = Counter(), Counter(), {}, True
+    for result in engine.map_units(units, _shard_unit):
+        problems += [Problem(**problem) for problem in result["problems"]]
+        whole &= result["whole"]
+        for number, sample in enumerate(result["samples"]):
+            counted = (sample["category"], sample["label"])
+            rows[counted] += 1
+            images[counted] += not sample["error"]
+            place = (result["file"], number)
+            first = places.setdefault(sample["key"], place)
+            if first != place:
+                first, place = sorted((first, place))
+                problems.append(Problem(*place, sample["key"], f"the same key as row {first[1]} of {first[0]}"))
+        progress.advance(result["rows"])
+    if whole:
+        problems += [
+            Problem(f"{name}/{MANIFEST}", None, None, line) for line in _count_problems(manifest, rows, images)
+        ]
+    return problems
+
+
+def _shard_unit(unit: dict[str, Any]) -> dict[str, Any]:
+    """Check one shard; `whole` is false where its rows could not be read, `rows` is what the manifest says."""
+    file, expected = f"{unit['folder']}/{unit['file']['name']}", unit["file"]
+    result = {"file": file, "rows": expected["rows"], "whole": False, "samples": [], "problems": []}
+    try:
+        content = storage.read_bytes(unit["uri"])
+    except OSError as error:
+        return result | {"problems": [_problem(file, None, None, f"cannot be read ({type(error).__name__})")]}
+    problems = []
+    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+        problems.append(_problem(file, None, None, f"not the file that {MANIFEST} names: its sha256 differs"))
+    try:
+        table = parse_shard(unit["uri"], content)
+    except ZsadError as error:
+        return result | {"problems": [*problems, _problem(file, None, None, str(error))]}
+    if table.num_rows != expected["rows"]:
+        problems.append(_problem(file, None, None, f"{table.num_rows} rows, {MANIFEST} says {expected['rows']}"))
+    for number, row in enumerate(_rows(table)):
+        problems += [_problem(file, number, row["key"], text) for text in _row_problems(row, unit["pixel"])]
+    samples = table.select(["key", "category", "label", "error"]).to_pylist()
+    return result | {"whole": True, "samples": samples, "problems": problems}
+
+
+def _rows(table: Any) -> Iterator[dict[str, Any]]:
+    """Rows one by one: a whole shard as Python values would hold every image twice."""
+    for number in range(table.num_rows):
+        yield table.slice(number, 1).to_pylist()[0]
+
+
+def _row_problems(row: dict[str, Any], pixel: bool) -> Iterator[str]:
+    if row["error"]:
+        yield f"no usable image in the source: {row['error']}"
+        return
+    if row["image"] is None or hashlib.sha256(row["image"]).hexdigest() != row["sha256"]:
+        yield "the image is not the one of its sha256"
+        return
+    try:
+        image = decode_image(row["image"])
+    except ImageError as error:
+        yield str(error)
+        return
+    size = (image.height, image.width)
+    if size != (row["height"], row["width"]):
+        yield f"the image is {size[1]} x {size[0]}, its row says {row['width']} x {row['height']}"
+    try:
+        if row["mask"] is not None:
+            check_mask(decode_mask(row["mask"], 0), row["label"], size)
+        elif row["mask_error"]:
+            yield f"no usable mask in the source: {row['mask_error']}"
+        elif pixel and row["label"] == 1:
+            yield "no mask of an anomalous image"
+    except ImageError as error:
+        yield f"mask: {error}"
+
+
+def _count_problems(manifest: dict[str, Any], rows: Counter, images: Counter) -> Iterator[str]:
+    names = {category for category, _ in rows} | set(manifest["categories"])
+    for name in sorted(names):
+        said = manifest["categories"].get(name, {})
+        for column, label in (("normal", 0), ("anomalous", 1), ("unlabelled", None)):
+            if rows[name, label] != said.get(column, 0):
+                yield f"{name}: {rows[name, label]} {column} rows, {MANIFEST} says {said.get(column, 0)}"
+    try:
+        published = benchmark(manifest["benchmark"], manifest.get("variant"))
+    except UsageError:  # data of one's own expects no counts
+        return
+    yield from count_differences(published, images)
+
+
+def _problem(file: str, row: int | None, key: str | None, problem: str) -> dict[str, Any]:
+    return {"file": file, "row": row, "key": key, "problem": problem}
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda each: (each.file, -1 if each.row is None else each.row, each.problem))

@@ -1,0 +1,102 @@
+"""Prediction files: equal tables give equal bytes, and what is not one is named."""
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import storage
+from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, read_predictions, write_predictions
+from zsad_core.errors import ZsadError
+
+
+def table(rows=5):
+    return pa.Table.from_pylist(
+        [
+            {
+                "key": f"good/{i}.png",
+                "category": "grid",
+                "defect": "good",
+                "prompt": "grid",
+                "label": None if i == 3 else 0,
+                "sha256": f"{i:064x}",
+                "score_text": 0.1 * i,
+                "score_map": 0.2,
+                "score": 0.15,
+                "anomaly_map": bytes(range(100)) * 3,
+                "map_height": 4,
+                "map_width": 4,
+                "mask": b"\0\0",
+            }
+            for i in range(rows)
+        ],
+        schema=PREDICTION_SCHEMA,
+    )
+
+
+def test_equal_tables_give_equal_bytes_whatever_their_chunks(tmp_path):
+    whole = table()
+    chunked = pa.concat_tables([whole.slice(0, 2), whole.slice(2)]).replace_schema_metadata({"made": "later"})
+    write_predictions(str(tmp_path / "a.parquet"), whole)
+    write_predictions(str(tmp_path / "b.parquet"), chunked)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read_predictions(str(tmp_path / "a.parquet")).equals(whole)
+    assert read_predictions(str(tmp_path / "a.parquet"), ["label", "key"]).column_names == ["label", "key"]
+
+
+def test_plain_pandas_reads_it_and_the_map_is_not_compressed_twice(tmp_path):
+    uri = prediction_uri(str(tmp_path), "My set", "test-00000-of-00001")
+    write_predictions(uri, table())
+    frame = pd.read_parquet(tmp_path / "predictions")
+    assert list(frame.columns) == [*PREDICTION_SCHEMA.names, "benchmark"]
+    assert set(frame["benchmark"]) == {"My set"}
+    group = pq.ParquetFile(uri).metadata.row_group(0)
+    compression = {group.column(i).path_in_schema: group.column(i).compression for i in range(group.num_columns)}
+    assert compression.pop("anomaly_map") == "UNCOMPRESSED" and set(compression.values()) == {"ZSTD"}
+
+
+def test_object_stores_are_read_alike():
+    write_predictions("memory://run/a.parquet", table())
+    assert read_predictions("memory://run/a.parquet", ["key"]).equals(table().select(["key"]))
+
+
+@pytest.mark.parametrize(
+    "benchmark, shard, path",
+    [
+        ("HeadCT", "test-00000-of-00004", "benchmark=HeadCT/test-00000-of-00004.parquet"),
+        ("HeadCT", "test-00000-of-00004.parquet", "benchmark=HeadCT/test-00000-of-00004.parquet"),
+        ("our line 3/b", "test-0", "benchmark=our line 3%2Fb/test-0.parquet"),
+    ],
+)
+def test_where_a_shard_s_predictions_lie(benchmark, shard, path):
+    assert prediction_uri("s3://bucket/run", benchmark, shard) == f"s3://bucket/run/predictions/{path}"
+
+
+def test_another_schema_is_refused_on_both_sides(tmp_path):
+    other = table().drop_columns(["mask_error"])
+    with pytest.raises(ValueError, match="not the prediction schema"):
+        write_predictions(str(tmp_path / "a.parquet"), other)
+    pq.write_table(other, tmp_path / "b.parquet")
+    with pytest.raises(ZsadError, match="b.parquet: not a prediction file of this version.*mask_error"):
+        read_predictions(str(tmp_path / "b.parquet"))
+    pq.write_table(table().select(PREDICTION_SCHEMA.names[::-1]), tmp_path / "c.parquet")
+    with pytest.raises(ZsadError, match="c.parquet: not a prediction file of this version.*moved"):
+        read_predictions(str(tmp_path / "c.parquet"))
+
+
+def test_missing_and_damaged_files_are_named(tmp_path):
+    uri = str(tmp_path / "a.parquet")
+    with pytest.raises(ZsadError, match="a.parquet: no such prediction file; run evaluate again"):
+        read_predictions(uri)
+    write_predictions(uri, table())
+    content = storage.read_bytes(uri)
+    inside_a_map = content.index(bytes(range(100))) + 50
+    for damaged in (
+        b"",
+        b"nonsense",
+        content[:-20],
+        content[:inside_a_map] + b"?" + content[inside_a_map + 1 :],
+    ):
+        storage.write_bytes(uri, damaged)
+        with pytest.raises(ZsadError, match="a.parquet: damaged prediction file.*evaluate again"):
+            read_predictions(uri)

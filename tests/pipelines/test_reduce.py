@@ -1,0 +1,239 @@
+"""Tables of a made-up run against plain pandas and scikit-learn, and everything that may be wrong with a run."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, read_predictions, write_predictions
+from pipelines.reduce import reduce
+from zsad_core.errors import ZsadError
+from zsad_core.map_codec import encode, pack_mask
+
+CHECKER = Path(__file__).parents[1] / "plain_check.py"
+H, W = 24, 21
+
+
+@pytest.fixture(scope="module")
+def plain_check():
+    spec = importlib.util.spec_from_file_location("plain_check", CHECKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def sample(rng, key, category, label, mask=True, error=None):
+    """A row; `mask` False where pixel truth is unknown."""
+    truth = np.zeros((H, W), bool)
+    if label == 1:
+        for _ in range(rng.integers(1, 4)):
+            r, c = rng.integers(0, H - 3), rng.integers(0, W - 3)
+            truth[r : r + rng.integers(1, 8), c : c + rng.integers(1, 8)] = True
+    codes = (rng.integers(0, 900, (H, W)) + 400 * truth).astype(np.uint16) * 50
+    text, highest = rng.uniform(0.2, 0.6, 2) + 0.2 * (label == 1)
+    row = {"key": key, "category": category, "defect": "", "prompt": category, "label": label, "sha256": key}
+    row |= {"map_height": H, "map_width": W, "mask": pack_mask(truth) if mask else None, "error": error}
+    if not error:
+        row |= {"score_text": text, "score_map": highest, "score": (text + highest) / 2, "anomaly_map": encode(codes)}
+    return row
+
+
+def write_run(folder, benchmarks, per_file=5):
+    """`benchmarks`: name -> (levels, {category: (expected normal, expected anomalous)}, rows)."""
+    run = {"settings": {"method": "bayes-pfl", "seed": 0}, "benchmarks": {}, "versions": {}, "command": ["evaluate"]}
+    for name, (levels, categories, rows) in benchmarks.items():
+        files = [rows[start : start + per_file] for start in range(0, len(rows), per_file)]
+        names = [f"test-{i:05d}-of-{len(files):05d}.parquet" for i in range(len(files))]
+        for file, part in zip(names, files):
+            table = pa.Table.from_pylist(part, schema=PREDICTION_SCHEMA)
+            write_predictions(prediction_uri(str(folder), name, file), table)
+        run["benchmarks"][name] = {
+            "levels": levels,
+            "domain": "industrial",
+            "auxiliary": "VisA",
+            "categories": {
+                category: {
+                    "prompt": category,
+                    "small_defect": False,
+                    "expected_normal": expected[0],
+                    "expected_anomalous": expected[1],
+                }
+                for category, expected in categories.items()
+            },
+            "files": [{"name": file, "rows": len(part), "sha256": ""} for file, part in zip(names, files)],
+        }
+    (folder / "run.json").write_text(json.dumps(run))
+    return run
+
+
+def made_up_run(folder):
+    rng = np.random.default_rng(7)
+
+    def rows(category, labels, **more):
+        return [sample(rng, f"{category}/{i}", category, label, **more) for i, label in enumerate(labels)]
+
+    nut = rows("metal_nut", [0, 1] * 7) + rows("metal_nut", [0, 1, None], error="truncated image")
+    pipe = rows("a|b", [0] * 4 + [1] * 3) + rows("a|b", [1, None], mask=False)
+    mixed = [row for pair in zip(nut, pipe) for row in pair] + nut[len(pipe) :]
+    return write_run(
+        folder,
+        {
+            "MVTec-AD": (
+                ["image", "pixel"],
+                {"metal_nut": (8, 8), "a|b": (4, 5), "only normal": (3, 0), "not there": (2, 2)},
+                mixed + rows("only normal", [0] * 3),
+            ),
+            "HeadCT": (["image"], {"head ct": (6, 6)}, rows("head ct", [0, 1] * 6, mask=False)),
+            "CVC-ColonDB": (["pixel"], {"colon": (0, 6)}, rows("colon", [1] * 6)),
+            "our line/3": (["image", "pixel"], {"part": (None, None)}, rows("part", [None] * 4, mask=False)),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, ray_session):
+    folder = tmp_path_factory.mktemp("run")
+    made_up_run(folder)
+    reduce(str(folder))
+    return folder
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def outputs(folder):
+    return {name: (folder / "metrics" / name).read_bytes() for name in ("results.json", "table.csv", "table.md")}
+
+
+def change_run(folder, change):
+    content = json.loads((folder / "run.json").read_text())
+    change(content)
+    (folder / "run.json").write_text(json.dumps(content))
+
+
+def rewrite(uri, change):
+    rows = read_predictions(uri).to_pylist()
+    change(rows)
+    write_predictions(uri, pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA))
+
+
+def test_everything_equals_plain_pandas_and_sklearn(run, plain_check, capsys):
+    assert plain_check.main(run) == 0, capsys.readouterr().out
+    source = CHECKER.read_text()
+    assert "import zsad_core" not in source and "from zsad_core" not in source and "pipelines" not in source
+
+
+def test_the_checker_sees_a_wrong_value(copied, plain_check):
+    uri = copied / "metrics" / "results.json"
+    results = json.loads(uri.read_text())
+    results["benchmarks"]["CVC-ColonDB"]["categories"]["colon"]["pixel"]["aupro"]["value"] += 1e-8
+    results["benchmarks"]["HeadCT"]["mean"]["image"]["ap"]["value"] = None
+    uri.write_text(json.dumps(results))
+    wrong = plain_check.differences(plain_check.tables_from_files(copied), results["benchmarks"])
+    assert [path for path, *_ in wrong] == [
+        "/HeadCT/mean/image/ap/value",
+        "/CVC-ColonDB/categories/colon/pixel/aupro",
+    ]
+
+
+def test_what_is_counted_and_what_is_left_out(run):
+    results = json.loads((run / "metrics" / "results.json").read_text())
+    assert results["run"] == {"method": "bayes-pfl", "seed": 0}
+    counted = {
+        (name, category): tuple(
+            result[count] for count in ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
+        )
+        for name, benchmark in results["benchmarks"].items()
+        for category, result in benchmark["categories"].items()
+    }
+    assert counted == {
+        ("MVTec-AD", "metal_nut"): (17, 8, 3, 1, 0),
+        ("MVTec-AD", "a|b"): (9, 4, 0, 1, 1),
+        ("MVTec-AD", "only normal"): (3, 0, 0, 0, 0),
+        ("MVTec-AD", "not there"): (0, 0, 0, 0, 0),
+        ("HeadCT", "head ct"): (12, 6, 0, 0, 0),
+        ("CVC-ColonDB", "colon"): (6, 6, 0, 0, 0),
+        ("our line/3", "part"): (4, 0, 0, 4, 0),
+    }
+    mvtec = results["benchmarks"]["MVTec-AD"]
+    assert mvtec["mean"]["image"]["auroc"]["categories"] == 2
+    assert mvtec["categories"]["only normal"]["pixel"]["aupro"] == {"value": None}
+    assert results["benchmarks"]["HeadCT"]["mean"]["pixel"] is None
+    assert results["benchmarks"]["CVC-ColonDB"]["categories"]["colon"]["image"] is None
+    assert results["benchmarks"]["our line/3"]["mean"]["image"]["auroc"] == {"value": None, "categories": 0}
+
+
+def test_counts_files_are_plain_tables(run):
+    counts = pd.concat(pd.read_parquet(path) for path in (run / "metrics" / "counts").rglob("*.parquet"))
+    sums = counts.groupby("category")[["normal", "anomalous", "region_weight", "regions", "images", "left_out"]].sum()
+    assert sums.loc["metal_nut", "images"] == 14 and sums.loc["a|b", "left_out"] == 1
+    assert (sums["normal"] + sums["anomalous"] == sums["images"] * H * W).all()
+    assert np.allclose(sums["region_weight"], sums["regions"])
+    assert "head ct" not in sums.index
+
+
+def test_bytes_do_not_depend_on_the_order_of_files_or_on_what_was_there(run, copied):
+    change_run(copied, lambda content: [b["files"].reverse() for b in content["benchmarks"].values()])
+    shutil.rmtree(copied / "metrics")
+    reduce(str(copied))
+    assert outputs(copied) == outputs(run)
+
+
+def test_only_counts_of_changed_predictions_are_made_again(copied):
+    files = sorted((copied / "metrics" / "counts").rglob("*.parquet"))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:-9])
+
+    def darken(rows):
+        rows[0]["anomaly_map"] = encode(np.zeros((H, W), np.uint16))
+
+    rewrite(prediction_uri(str(copied), "MVTec-AD", files[2].name), darken)
+    first = outputs(copied)
+    reduce(str(copied))
+    changed = [path for path in files if path.stat().st_mtime_ns != before[path]]
+    assert changed == files[:3]
+    assert outputs(copied)["results.json"] != first["results.json"]
+
+
+def test_missing_predictions_are_counted(copied):
+    for name in ("HeadCT", "MVTec-AD"):
+        next((copied / "predictions" / f"benchmark={name}").iterdir()).unlink()
+    with pytest.raises(ZsadError, match=r"2 of \d+ prediction files are missing.*run evaluate again"):
+        reduce(str(copied))
+    with pytest.raises(ZsadError, match="no run there"):
+        reduce(str(copied / "predictions"))
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("HeadCT", lambda rows: rows.pop(), "4 rows instead of 5; remove it and run evaluate again"),
+        ("HeadCT", lambda rows: rows[0].update(category="hand"), "category 'hand' is not among those of HeadCT"),
+        ("HeadCT", lambda rows: rows[1].update(score_map=float("nan")), "row 'head ct/1' has no finite score_map"),
+        ("HeadCT", lambda rows: rows[1].update(score=None), "row 'head ct/1' has no finite score "),
+        ("CVC-ColonDB", lambda rows: rows[2].update(anomaly_map=b"x"), "row 'colon/2': damaged map or mask"),
+        ("CVC-ColonDB", lambda rows: rows[2].update(anomaly_map=None), "row 'colon/2': damaged map or mask"),
+        ("CVC-ColonDB", lambda rows: rows[2].update(mask=b"x"), "row 'colon/2': damaged map or mask"),
+    ],
+)
+def test_predictions_that_are_not_the_run_s_are_named(copied, name, change, message):
+    uri = min((copied / "predictions" / f"benchmark={name}").iterdir())
+    rewrite(str(uri), change)
+    with pytest.raises(ZsadError, match=message) as raised:
+        reduce(str(copied))
+    assert str(uri) in str(raised.value)
+
+
+def test_a_truncated_prediction_file_is_named(copied):
+    uri = sorted((copied / "predictions" / "benchmark=MVTec-AD").iterdir())[1]
+    uri.write_bytes(uri.read_bytes()[:-100])
+    with pytest.raises(ZsadError, match=f"{uri.name}: damaged prediction file"):
+        reduce(str(copied))

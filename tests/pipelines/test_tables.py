@@ -1,0 +1,81 @@
+"""What readers see: percent with one decimal, dashes, marks and remarks; names of any kind stay in their cell."""
+
+import io
+
+import pandas as pd
+
+from pipelines.tables import summary_table, table_csv, table_markdown
+
+IMAGE, PIXEL = ("auroc", "ap", "f1_max"), ("auroc", "ap", "f1_max", "aupro", "aupro_200")
+
+
+def category(value, **more):
+    result = {"images": 10, "anomalous": 4, "left_out": 0, "unlabelled": 0, "pixel_left_out": 0, "expected": None}
+    result |= {group: {metric: {"value": value} for metric in IMAGE} for group in ("image", "image_plain")}
+    return {**result, "pixel": None, **more}
+
+
+def mean(value, categories, pixel=None):
+    image = {metric: {"value": value, "categories": categories} for metric in IMAGE}
+    return {"image": image, "image_plain": image, "pixel": pixel}
+
+
+def results():
+    pixel = {metric: {"value": 0.98765432109876} for metric in PIXEL}
+    wood = category(0.5, pixel=pixel, left_out=2, pixel_left_out=1, expected={"normal": 6, "anomalous": 5})
+    nut = category(None, pixel={metric: {"value": None} for metric in PIXEL}, unlabelled=1)
+    pixel_mean = {metric: {"value": 0.98765432109876, "categories": 1} for metric in PIXEL}
+    return {
+        "run": {},
+        "benchmarks": {
+            "our | line": {"categories": {"wood": wood, "metal_nut *": nut}, "mean": mean(0.5, 1, pixel_mean)},
+            "HeadCT": {"categories": {"head ct": category(1.0)}, "mean": mean(1.0, 1)},
+        },
+    }
+
+
+def test_markdown():
+    lines = table_markdown(results()).splitlines()
+    assert "| our \\| line | 20 | 50.0† | 50.0† | 50.0† | 50.0† | 50.0† | 50.0† |" + " 98.8† |" * 5 in lines
+    assert "| HeadCT | 10 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" + " – |" * 5 in lines
+    assert "| metal_nut \\* | 10 |" + " – |" * 11 in lines
+    assert "| wood | 10 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |" + " 98.8 |" * 5 in lines
+    assert "## our \\| line" in lines
+    assert sum(line.startswith("†: mean over fewer categories") for line in lines) == 1
+    assert (
+        "- wood: 2 images could not be scored, left out; 1 image without a known mask, in no pixel metric; "
+        "found 6 normal + 4 anomalous images, expected 6 normal + 5 anomalous." in lines
+    )
+    assert "- metal_nut \\*: 1 image without a label, in no image metric." in lines
+    summary = next(line for line in lines if line.startswith("- our \\| line: "))
+    assert "expected 6 normal + 5 anomalous (1 of 2 categories differ)." in summary
+
+
+def test_nothing_to_remark_leaves_no_remark():
+    complete = results()
+    del complete["benchmarks"]["our | line"]
+    markdown = table_markdown(complete)
+    assert "†" not in markdown and not any(line.startswith("- ") for line in markdown.splitlines())
+
+
+def test_csv_keeps_full_precision_and_says_which_means_are_over_fewer():
+    table = pd.read_csv(io.StringIO(table_csv(results())), keep_default_na=False)
+    assert table[["benchmark", "row", "category"]].values.tolist() == [
+        ["our | line", "category", "wood"],
+        ["our | line", "category", "metal_nut *"],
+        ["our | line", "mean", ""],
+        ["HeadCT", "category", "head ct"],
+        ["HeadCT", "mean", ""],
+    ]
+    assert table["pixel_aupro_200"].tolist() == ["0.98765432109876", "", "0.98765432109876", "", ""]
+    assert table["images"].tolist() == [10, 10, 20, 10, 10]
+    assert table["fewer"][2].startswith("image_auroc=1 ") and table["fewer"][4] == ""
+
+
+def test_summary_is_aligned_and_shows_the_categories_of_a_single_benchmark():
+    lines = summary_table(results()).splitlines()
+    assert lines[1].endswith("AUPRO-200") and len({len(line) for line in lines[1:4]}) == 1
+    assert "50.0†" in lines[2] and lines[3].startswith("HeadCT") and lines[3].endswith("–")
+    single = results()
+    del single["benchmarks"]["our | line"]
+    assert [line.split("  ")[0] for line in summary_table(single).splitlines()[2:]] == ["head ct", "mean"]

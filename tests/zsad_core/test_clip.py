@@ -1,0 +1,164 @@
+"""The backbone loader: names, files of every kind, sizes, activation, and what it refuses."""
+
+import numpy as np
+import open_clip
+import pytest
+import safetensors.torch
+import torch
+from numpy.testing import assert_allclose
+
+from tests.golden import recipe
+from zsad_core.clip import backbone_names, load_backbone
+from zsad_core.errors import UsageError, ZsadError
+
+SIZES = {"vision_width": 64, "vision_layers": 4, "patch_size": 8, "grid": 4, "text_width": 64, "text_layers": 2,
+         "embed_dim": 64}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def state():
+    return {key: torch.from_numpy(value) for key, value in recipe.clip_state_dict(SIZES, seed=1).items()}
+
+
+def saved(folder, state, kind):
+    path = str(folder / f"clip.{kind}")
+    if kind == "safetensors":
+        safetensors.torch.save_file(state, path)
+    elif kind == "archive.pt":
+        torch.jit.save(torch.jit.script(as_module(state)), path)
+    elif kind == "training.pt":
+        torch.save({"epoch": 3, "state_dict": {f"module.{key}": value for key, value in state.items()}}, path)
+    else:
+        torch.save(state | {"input_resolution": torch.tensor(32), "vocab_size": torch.tensor(49408)}, path)
+    return path
+
+
+def as_module(state):
+    """A module tree whose state dict has the keys of `state`, as OpenAI's archives are."""
+    root = torch.nn.Module()
+    for key, value in state.items():
+        *path, name = key.split(".")
+        module = root
+        for part in path:
+            if not hasattr(module, part):
+                module.add_module(part, torch.nn.Module())
+            module = getattr(module, part)
+        module.register_parameter(name, torch.nn.Parameter(value, requires_grad=False))
+    return root
+
+
+def test_every_kind_of_file_gives_the_same_backbone(state, tmp_path):
+    hashes = {
+        kind: load_backbone(saved(tmp_path, state, kind)).weights_sha256()
+        for kind in ("pt", "archive.pt", "training.pt", "safetensors")
+    }
+    assert len(set(hashes.values())) == 1, hashes
+
+
+def test_float32_weights_are_not_rounded(state, tmp_path):
+    fine = {key: value.float() + 1e-5 for key, value in state.items()}
+    clip = load_backbone(saved(tmp_path, fine, "safetensors"), image_size=32).clip
+    assert all(torch.equal(value, fine[key]) for key, value in clip.state_dict().items() if key in fine)
+
+
+def test_features_equal_open_clips_own(state, tmp_path):
+    backbone = load_backbone(saved(tmp_path, state, "pt"), image_size=32)
+    images = torch.from_numpy(recipe.images(2, 32, seed=5))
+    texts = ["x bottle", "x a rather longer name of a thing"]
+    with torch.inference_mode():
+        tokens = backbone.encode_images(images)
+        ids, ends = backbone.tokenize(texts)
+        assert_allclose(tokens.feature, backbone.clip.encode_image(images), atol=1e-5)
+        assert [tuple(layer.shape) for layer in tokens.patches] == [(2, 16, 64)] * 4
+        # open_clip reads all 77 positions, we stop at the end of the longest text.
+        all_positions = backbone.clip.encode_text(open_clip.get_tokenizer("ViT-B-16")(texts))
+        assert_allclose(backbone.encode_text(backbone.embed_tokens(ids), ends), all_positions, atol=1e-5)
+    assert ids.shape[1] < 15
+
+
+def test_activation_is_the_files_own_unless_a_method_asks(state, tmp_path):
+    path = saved(tmp_path, state, "pt")
+    assert load_backbone(path).activation == "quick_gelu"
+    assert load_backbone(path, activation="gelu").activation == "gelu"
+    assert load_backbone("zsad-small:random").activation == "gelu"
+
+
+def test_tags_trained_with_quick_gelu_get_it(monkeypatch):
+    asked = {}
+
+    def create(name, pretrained, force_quick_gelu):
+        asked[pretrained] = force_quick_gelu
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(open_clip, "create_model", create)
+    for tag in ("openai", "laion2b_s34b_b88k"):
+        with pytest.raises(ZsadError, match=f"ViT-B-16:{tag}: its weights could not be had .no network"):
+            load_backbone(f"ViT-B-16:{tag}")
+    assert asked == {"openai": True, "laion2b_s34b_b88k": False}
+
+
+def test_architecture_with_a_file(state, tmp_path):
+    source = load_backbone("zsad-small:random")
+    path = str(tmp_path / "weights.safetensors")
+    safetensors.torch.save_file({key: value + 0 for key, value in source.clip.state_dict().items()}, path)
+    assert load_backbone(f"zsad-small:{path}").weights_sha256() == source.weights_sha256()
+
+
+def test_image_size(state, tmp_path):
+    path = saved(tmp_path, state, "pt")
+    assert load_backbone(path).image_size == 520  # the multiple of 8 next to 518
+    assert load_backbone(path, image_size=64).grid == 8
+    with pytest.raises(UsageError, match="518 is no multiple of the patch size 8 .*take 512 or 520"):
+        load_backbone(path, image_size=518)
+
+
+def test_random_weights_are_the_same_each_time():
+    assert len({load_backbone("zsad-small:random").weights_sha256() for _ in range(2)}) == 1
+
+
+def test_listed_names_are_usable():
+    names = backbone_names()
+    assert {"zsad-small:random", "ViT-L-14-336:openai", "ViT-B-16:openai"} <= set(names)
+    assert not any("RN50" in name or "SigLIP" in name or "roberta" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("clip.pt", "clip.pt: neither a file nor a backbone by name"),
+        ("ViT-B-16", "ViT-B-16: no such weights; write ViT-B-16:WEIGHTS with one of openai"),
+        ("ViT-B-16:openia", "ViT-B-16:openia: no such weights"),
+        ("RN50:openai", "RN50: not a ViT"),
+        ("ViT-B-16-SigLIP:webli", "ViT-B-16-SigLIP: not a ViT with CLIP's own text tower"),
+    ],
+)
+def test_wrong_names(name, message):
+    with pytest.raises(UsageError, match=message):
+        load_backbone(name)
+
+
+def changed(state, **tensors):
+    return {key: value for key, value in (state | tensors).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"visual.proj": None}, "lacking visual.proj"),
+        ({"visual.proj": None, "visual.attnpool.positional_embedding": torch.zeros(5, 8)}, "a ResNet's"),
+        ({"visual.ln_post.weight": None}, "do not form a CLIP ViT .*ln_post"),
+        ({"visual.class_embedding": torch.zeros(32)}, "do not form a CLIP ViT .*class_embedding"),
+        ({"text_projection": torch.zeros(64, 32), "visual.proj": torch.zeros(64, 32)}, "text width 64 differs"),
+    ],
+)
+def test_wrong_tensors(state, tmp_path, change, message):
+    with pytest.raises(ZsadError, match=message):
+        load_backbone(saved(tmp_path, changed(state, **change), "pt"))
+
+
+@pytest.mark.parametrize("name", ["clip.pt", "clip.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"no weights at all", np.random.default_rng(0).bytes(5000)])
+def test_files_that_are_no_weights(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ZsadError, match=f"{name}: not a readable"):
+        load_backbone(str(tmp_path / name))

@@ -1,0 +1,1 @@
+"""open_clip configurations of the backbones that this package trains itself."""

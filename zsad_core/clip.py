@@ -1,0 +1,279 @@
+"""The frozen vision-language backbone, built by open_clip: patch tokens, image features and text features.
+
+A backbone is named `ARCHITECTURE:WEIGHTS` (`ViT-L-14-336:openai`, `ViT-B-16:weights.safetensors`,
+`ViT-B-16:random`) or by the file of an OpenAI-format state dict, whose sizes are read off its tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import warnings
+from importlib import resources
+from typing import Literal, NamedTuple
+
+import open_clip
+import safetensors
+import safetensors.torch
+import torch
+from open_clip.model import build_model_from_openai_state_dict, resize_pos_embed
+from open_clip.transformer import QuickGELU
+from torch import Tensor, nn
+
+from zsad_core.errors import UsageError, ZsadError
+
+Activation = Literal["gelu", "quick_gelu"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
+RANDOM = "random"
+
+
+class PositionResize(NamedTuple):
+    """How a method's authors resized the grid of position embeddings to another input size."""
+
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    antialias: bool = True
+
+
+class ImageTokens(NamedTuple):
+    """What the image tower gives for B images: `patches` of the four quarter-point blocks, each (B, N, V) without the
+    class token and before ln_post; `feature` (B, D) = ln_post(class token) @ proj, not normalised."""
+
+    patches: list[Tensor]
+    feature: Tensor
+
+
+class Backbone(nn.Module):
+    """An open_clip ViT-CLIP with frozen float32 weights at one input size."""
+
+    def __init__(self, clip: nn.Module, name: str, image_size: int | None, position_resize: PositionResize):
+        super().__init__()
+        _check_architecture(clip, name)
+        self.name = name
+        self.clip = clip.float().eval().requires_grad_(False)
+        visual = clip.visual
+        self.patch_size: int = visual.patch_size[0]
+        self.image_size = image_size or _default_image_size(name, self.patch_size, visual.image_size[0])
+        if self.image_size % self.patch_size:
+            below = self.image_size // self.patch_size * self.patch_size
+            raise UsageError(
+                f"image size {self.image_size} is no multiple of the patch size {self.patch_size} of {name}: "
+                f"take {below or self.patch_size} or {below + self.patch_size}"
+            )
+        self.grid = self.image_size // self.patch_size
+        self.vision_width: int = visual.transformer.width
+        self.embed_dim: int = clip.text_projection.shape[1]
+        self.context_length: int = clip.positional_embedding.shape[0]
+        depth = len(visual.transformer.resblocks)
+        self.quarter_points = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+        self._tokenizer = open_clip.SimpleTokenizer(context_length=self.context_length)
+        self._resize_positions(position_resize)
+
+    def _resize_positions(self, rule: PositionResize) -> None:
+        visual = self.clip.visual
+        state = {"visual.positional_embedding": visual.positional_embedding.detach()}
+        visual.image_size = (self.image_size, self.image_size)
+        visual.grid_size = (self.grid, self.grid)
+        resize_pos_embed(state, self.clip, rule.interpolation, rule.antialias)
+        visual.positional_embedding = nn.Parameter(state["visual.positional_embedding"], requires_grad=False)
+
+    def encode_images(self, images: Tensor) -> ImageTokens:
+        """`images` float (B, 3, S, S), normalised with CLIP's mean and standard deviation."""
+        out = self.clip.visual.forward_intermediates(
+            images, indices=self.quarter_points, output_fmt="NLC", normalize_intermediates=False
+        )
+        return ImageTokens(out["image_intermediates"], out["image_features"])
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Token ids (M, L), cut behind the last end-of-text token, and the position (M,) of each end-of-text token."""
+        ids = self._tokenizer(texts)
+        ends = ids.argmax(dim=-1)  # the end-of-text token has the highest id
+        return ids[:, : int(ends.max()) + 1], ends
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Token embeddings (M, L, D) of ids (M, L), without positions."""
+        return self.clip.token_embedding(ids)
+
+    def encode_text(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        """Text features (M, D), not normalised, of token embeddings (M, L, D) without positions.
+
+        The tower is causal: nothing behind the end-of-text position `ends` (M,) changes the result, so L may stop there.
+        """
+        length = embeddings.shape[1]
+        if length > self.context_length:
+            raise ZsadError(f"a prompt of {length} tokens is too long: {self.name} reads {self.context_length}")
+        clip = self.clip
+        hidden = clip.transformer(
+            embeddings + clip.positional_embedding[:length], attn_mask=clip.attn_mask[:length, :length]
+        )
+        at_end = hidden[torch.arange(len(hidden), device=hidden.device), ends.to(hidden.device)]
+        return clip.ln_final(at_end) @ clip.text_projection
+
+    @property
+    def activation(self) -> Activation:
+        """The activation of the MLPs in both towers."""
+        module = self.clip.visual.transformer.resblocks[0].mlp.gelu
+        return next(name for name, kind in ACTIVATIONS.items() if isinstance(module, kind))
+
+    def weights_sha256(self) -> str:
+        """A hash of all weights, the same whatever file format they came in."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.clip.state_dict().items()):
+            digest.update(f"{key} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def load_backbone(
+    source: str,
+    *,
+    image_size: int | None = None,
+    activation: Activation | None = None,
+    position_resize: PositionResize = PositionResize(),
+) -> Backbone:
+    """Build the backbone that `source` names (see the module's docstring), at `image_size` x `image_size` pixels.
+
+    Without `image_size`: 518 rounded to the patch, or the own size of a backbone that ships with this package.
+    `activation` replaces the backbone's own, for method checkpoints trained with another one.
+    Raises UsageError for an unknown name or an image size that the patch does not divide, ZsadError for bad weights.
+    """
+    clip = _clip_from_file(source) if os.path.exists(source) else _clip_by_name(source)
+    if activation:
+        for block in [*clip.visual.transformer.resblocks, *clip.transformer.resblocks]:
+            block.mlp.gelu = ACTIVATIONS[activation]()
+    return Backbone(clip, source, image_size, position_resize)
+
+
+def backbone_names() -> list[str]:
+    """Every `ARCHITECTURE:WEIGHTS` of open_clip that this package can use, its own backbones first."""
+    _register_own_backbones()
+    pretrained = [f"{name}:{tag}" for name, tag in open_clip.list_pretrained() if _is_usable(open_clip.get_model_config(name))]
+    return [f"{name}:{RANDOM}" for name in _own_backbones()] + pretrained
+
+
+def _is_usable(config: dict) -> bool:
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    plain = not any(key in vision for key in ("timm_model_name", "attentional_pool", "pool_type", "no_ln_pre"))
+    clip_text = not any(key in text for key in ("hf_model_name", "hf_tokenizer_name", "pool_type", "embed_cls"))
+    return (
+        plain
+        and clip_text
+        and not config.get("custom_text")
+        and "multimodal_cfg" not in config
+        and isinstance(vision["layers"], int)
+        and text.get("vocab_size", 49408) == 49408
+        and text["width"] == config["embed_dim"]
+    )
+
+
+def _own_backbones() -> list[str]:
+    return sorted(file.name.removesuffix(".json") for file in resources.files("zsad_core.backbones").iterdir()
+                  if file.name.endswith(".json"))
+
+
+def _register_own_backbones() -> None:
+    with resources.as_file(resources.files("zsad_core.backbones")) as folder:
+        open_clip.add_model_config(folder)
+
+
+def _default_image_size(name: str, patch_size: int, native: int) -> int:
+    if name.split(":")[0] in _own_backbones():
+        return native
+    return max(1, round(518 / patch_size)) * patch_size
+
+
+def _check_architecture(clip: nn.Module, name: str) -> None:
+    visual = clip.visual
+    if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
+        raise UsageError(f"{name}: the image tower is no plain ViT; `zsad ls backbones` lists those that work")
+    if not hasattr(clip, "text_projection") or clip.text_projection is None:
+        raise UsageError(f"{name}: the text tower is not CLIP's own; `zsad ls backbones` lists those that work")
+    text_width, embed_dim = clip.token_embedding.weight.shape[1], clip.text_projection.shape[1]
+    if text_width != embed_dim:
+        raise UsageError(
+            f"{name}: its text width {text_width} differs from its embedding width {embed_dim}; "
+            "learned prompts need them equal (`zsad ls backbones` lists those that work)"
+        )
+
+
+def _clip_by_name(source: str) -> nn.Module:
+    _register_own_backbones()
+    name, _, weights = source.partition(":")
+    if name not in open_clip.list_models():
+        raise UsageError(f"{source}: neither a file nor a backbone by name; `zsad ls backbones` lists the names")
+    if not _is_usable(open_clip.get_model_config(name)):
+        raise UsageError(f"{name}: not a ViT with CLIP's own text tower of the embedding's width; "
+                         "`zsad ls backbones` lists those that work")
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if weights == RANDOM:
+        with torch.random.fork_rng(devices=[]), _open_clip_quiet():
+            torch.manual_seed(0)
+            return open_clip.create_model(name, pretrained=None)
+    if weights not in tags and not os.path.isfile(weights):
+        known = ", ".join([*tags, "a file", f"{RANDOM} (untrained)"])
+        raise UsageError(f"{source}: no such weights; write {name}:WEIGHTS with one of {known}")
+    # open_clip only warns where a tag's weights want QuickGELU and the plain architecture has GELU.
+    quick_gelu = bool((open_clip.get_pretrained_cfg(name, weights) or {}).get("quick_gelu"))
+    try:
+        with _open_clip_quiet():
+            return open_clip.create_model(name, pretrained=weights, force_quick_gelu=quick_gelu)
+    except Exception as error:  # network, hub and checkpoint failures of any kind
+        raise ZsadError(f"{source}: its weights could not be had ({_first_line(error)})") from error
+
+
+def _clip_from_file(path: str) -> nn.Module:
+    state = read_tensors(path)
+    if isinstance(state.get("state_dict"), dict):  # as open_clip's training script saves it
+        state = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+    state = {key: value for key, value in state.items() if key not in ("input_resolution", "context_length", "vocab_size")}
+    needed = ["visual.proj", "visual.conv1.weight", "visual.positional_embedding", "token_embedding.weight",
+              "positional_embedding", "ln_final.weight", "text_projection"]  # fmt: skip
+    missing = [key for key in needed if key not in state]
+    if missing:
+        kind = "a ResNet's, and only ViTs work" if "visual.attnpool.positional_embedding" in state else "lacking " + ", ".join(missing)
+        raise ZsadError(f"{path}: not the state dict of a CLIP ViT in OpenAI's format ({kind})")
+    try:
+        clip = build_model_from_openai_state_dict(dict(state), quick_gelu=True).float()
+        clip.load_state_dict(state)  # once more: the builder rounds everything to half precision
+    except (RuntimeError, ValueError, ZeroDivisionError, AssertionError) as error:
+        raise ZsadError(f"{path}: its tensors do not form a CLIP ViT ({_first_line(error)})") from None
+    return clip
+
+
+def read_tensors(path: str) -> dict:
+    """The content of a `.safetensors` file, a TorchScript archive or a `torch.save` file, read without running pickles.
+
+    Raises ZsadError naming the file when it is none of these.
+    """
+    if path.endswith(".safetensors"):
+        try:
+            return safetensors.torch.load_file(path)
+        except (safetensors.SafetensorError, OSError) as error:
+            raise ZsadError(f"{path}: not a readable safetensors file ({_first_line(error)})") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # OpenAI's own files are TorchScript archives, which torch calls deprecated
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            if "TorchScript" not in str(error):
+                raise ZsadError(f"{path}: not a readable checkpoint ({_first_line(error)})") from None
+            loaded = torch.jit.load(path, map_location="cpu").state_dict()
+    if not isinstance(loaded, dict):
+        raise ZsadError(f"{path}: holds a {type(loaded).__name__} where a dictionary of tensors was expected")
+    return loaded
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] or type(error).__name__
+
+
+class _open_clip_quiet:
+    """Keeps open_clip's remarks (no weights loaded, sizes resized) from the user: what matters is said by us."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._level)

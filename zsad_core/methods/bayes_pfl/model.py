@@ -1,0 +1,172 @@
+"""Bayes-PFL (Qu et al., "Bayesian Prompt Flow Learning for Zero-Shot Anomaly Detection", CVPR 2025): inference.
+
+Many images at once, all prompt samples together. D: embedding width, V: vision width, N: patches, R: samples,
+T = (bank size) x R: prompt pairs of an image.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zsad_core.anomaly_map import upsampled_probability
+from zsad_core.clip import Backbone
+from zsad_core.methods.base import Method, Prediction
+from zsad_core.methods.bayes_pfl.flow import AgnosticFlow, GaussianEncoder, ImageFlow
+from zsad_core.noise import standard_normal
+
+LAYERS = 4
+HEADS = 4
+
+
+class Noise(NamedTuple):
+    """Standard normal noise: `context` (B, R, D), an image each; `normal` and `abnormal` (R, D), one for all images."""
+
+    context: Tensor
+    normal: Tensor
+    abnormal: Tensor
+
+
+class PromptBank(nn.Module):
+    """Learned prompts: `context` (bank, P, D), `normal` and `abnormal` states (bank, Q, D)."""
+
+    def __init__(self, width: int, bank: int = 3, context_length: int = 5, state_length: int = 5):
+        super().__init__()
+        self.context, self.normal, self.abnormal = (
+            nn.Parameter(nn.init.trunc_normal_(torch.empty(bank, length, width), mean=mean, std=0.02, a=-2, b=2))
+            for length, mean in ((context_length, 0.0), (state_length, 0.5), (state_length, -0.5))
+        )
+
+
+class ResidualCrossModalAttention(nn.Module):
+    """Text features that look at one layer's patches: t + attention(t, patches), keys and values being the patches."""
+
+    def __init__(self, width: int, vision_width: int):
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.patch_projections = nn.ModuleList(nn.Linear(vision_width, width, bias=False) for _ in range(LAYERS))
+
+    def forward(self, text: Tensor, tokens: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """text (B, M, D), tokens (B, N, V) -> normalised text (B, M, D) and normalised patches (B, N, D)."""
+        batch, _, width = text.shape
+        patches = F.normalize(self.patch_projections[layer](tokens), dim=-1)
+        queries, keys = (
+            x.view(batch, -1, HEADS, width // HEADS).transpose(1, 2) for x in (self.query(text), patches)
+        )
+        # The published scale is that of the full width, not of one head's.
+        attended = F.scaled_dot_product_attention(queries, keys, keys, scale=width**-0.5)
+        return F.normalize(text + attended.transpose(1, 2).flatten(2), dim=-1), patches
+
+
+class PatchFusion(nn.Module):
+    """The patches of all layers as one vector: a mean over patches weighted by a learned attention."""
+
+    def __init__(self, width: int, vision_width: int):
+        super().__init__()
+        self.merge = nn.Linear(LAYERS * vision_width, vision_width // 2)
+        self.weigh = nn.Linear(vision_width // 2, 1)
+        self.project = nn.Linear(vision_width // 2, width)
+
+    def forward(self, tokens: Sequence[Tensor]) -> Tensor:
+        """LAYERS x (B, N, V) -> (B, D)."""
+        merged = self.merge(torch.cat(list(tokens), dim=-1))
+        weights = self.weigh(merged).softmax(dim=1)
+        return self.project((weights * merged).sum(dim=1))
+
+
+class BayesPFL(Method):
+    """Prompt distributions over a frozen CLIP. `fused_image_score`: the image score of stage 2, which released
+    checkpoints have; without it, that of stage 1."""
+
+    def __init__(self, backbone: Backbone, samples: int = 10, fused_image_score: bool = True):
+        super().__init__()
+        width, vision_width = backbone.embed_dim, backbone.vision_width
+        self.samples, self.fused_image_score, self.auxiliary = samples, fused_image_score, None
+        self.bank = PromptBank(width)
+        self.context_encoder = GaussianEncoder(width, vision_width // 2)
+        self.state_encoder = GaussianEncoder(width, vision_width // 2)
+        self.context_flow = ImageFlow(width)
+        self.normal_flow = AgnosticFlow(width)
+        self.abnormal_flow = AgnosticFlow(width)
+        self.attention = ResidualCrossModalAttention(width, vision_width)
+        self.fusion = PatchFusion(width, vision_width)
+        self.text_mapping = nn.Linear(width, width)
+        self.image_mapping = nn.Linear(width, width)
+        self.pixel_temperature = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.image_temperature = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.apply(_initialise)
+        self.backbone = backbone
+
+    def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Noise:
+        device, shape = self.pixel_temperature.device, (self.samples, self.backbone.embed_dim)
+        context = np.stack([standard_normal(shape, seed, "context", sha256) for sha256 in image_sha256s])
+        normal, abnormal = (standard_normal(shape, seed, state) for state in ("normal", "abnormal"))
+        return Noise(*(torch.from_numpy(x).to(device) for x in (context, normal, abnormal)))
+
+    def forward(self, images: Tensor, prompts: Sequence[str], noise: Noise) -> Prediction:
+        tokens, feature = self.backbone.encode_images(images)
+        text = self.text_features(feature, prompts, noise)
+        return Prediction(self.image_score(text, tokens, feature), self.anomaly_map(text, tokens))
+
+    def text_features(self, feature: Tensor, prompts: Sequence[str], noise: Noise) -> Tensor:
+        """Normalised text features (B, 2, T, D), normal before abnormal; sample outer, bank inner along T."""
+        context_shift = self.context_flow(self.context_encoder(feature, noise.context), feature)
+        state_shift = torch.stack(
+            [self.normal_flow(self.state_encoder, noise.normal), self.abnormal_flow(self.state_encoder, noise.abnormal)]
+        )
+        context = self.bank.context + context_shift[:, :, None, None]  # (B, R, bank, P, D)
+        state = torch.stack([self.bank.normal, self.bank.abnormal])[:, None] + state_shift[:, :, None, None]
+
+        batch, samples, bank, context_length, width = context.shape
+        ids, ends = self.backbone.tokenize([f"X {prompt}".lower() for prompt in prompts])
+        words = self.backbone.embed_tokens(ids.to(feature.device))
+        learned = context_length + state.shape[3]
+        shape = (batch, 2, samples, bank)
+        sequence = torch.cat(
+            [
+                words[:, None, None, None, :1].expand(*shape, 1, width),
+                context[:, None].expand(*shape, context_length, width),
+                state[None].expand(*shape, -1, width),
+                words[:, None, None, None, 2:].expand(*shape, -1, width),  # 1 was the placeholder X
+            ],
+            dim=-2,
+        )
+        ends = (ends + learned - 1)[:, None].expand(batch, 2 * samples * bank)
+        text = self.backbone.encode_text(sequence.flatten(0, 3), ends.flatten())
+        return F.normalize(text, dim=-1).view(batch, 2, samples * bank, width)
+
+    def image_score(self, text: Tensor, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
+        """Mean over the pairs of the abnormal probability of the whole image, (B,) in [0, 1]."""
+        if self.fused_image_score:
+            image = F.normalize(self.image_mapping(feature + self.fusion(tokens)), dim=-1)
+        else:
+            image = F.normalize(feature, dim=-1)
+        similarity = torch.einsum("bstd,bd->bst", F.normalize(self.text_mapping(text), dim=-1), image)
+        difference = self.image_temperature.exp() * (similarity[:, 1] - similarity[:, 0])
+        return difference.float().sigmoid().mean(dim=1)
+
+    def anomaly_map(self, text: Tensor, tokens: Sequence[Tensor]) -> Tensor:
+        """Mean over layers and pairs of the abnormal probability of each pixel, (B, S, S) in [0, 1]."""
+        backbone = self.backbone
+        batch, _, pairs, _ = text.shape
+        total = torch.zeros(batch, backbone.image_size, backbone.image_size, device=text.device)
+        for layer, layer_tokens in enumerate(tokens):
+            aligned, patches = self.attention(text.flatten(1, 2), layer_tokens, layer)
+            # A softmax over two is a sigmoid of their difference, and upsampling is linear: only differences go on.
+            difference = aligned[:, pairs:] - aligned[:, :pairs]
+            logits = self.pixel_temperature.exp() * difference @ patches.transpose(1, 2)
+            logits = logits.float().view(batch, pairs, backbone.grid, backbone.grid)
+            total += upsampled_probability(logits, backbone.image_size)
+        return total / len(tokens)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,100 @@
+"""Scores images with a method: batches, precision and device; smoothed maps as 16-bit codes (torch)."""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zsad_core.anomaly_map import mean_of_highest, smooth
+from zsad_core.images import CLIP_MEAN, CLIP_STD
+from zsad_core.map_codec import quantise
+from zsad_core.methods import method_module
+from zsad_core.settings import ScoringSettings
+
+class Scores(NamedTuple):
+    """Of n images: `text` and `map` parts of the image score (n,) float64; `codes` (n, S, S) uint16, smoothed maps."""
+
+    text: np.ndarray
+    map: np.ndarray
+    codes: np.ndarray
+
+
+class Scorer:
+    """A method on its device. Batches are formed in the order given, so equal calls give equal bytes."""
+
+    def __init__(self, settings: ScoringSettings):
+        torch.set_num_threads(settings.threads)
+        # TF32 rounds float32 products to 10 bits: float32 is the reference and stays exact.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        self.settings = settings
+        module = method_module(settings.method)
+        self.protocol = module.PROTOCOL
+        self.method = module.build(
+            settings.backbone, settings.checkpoint, settings.image_size, settings.samples
+        ).to(settings.device)
+        self.image_size: int = self.method.backbone.image_size
+
+    def score(
+        self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
+    ) -> Scores:
+        """Score uint8 pixels (n, S, S, 3); `prompts` are class names, `sha256s` of the images' encoded bytes.
+
+        `small_defect` says which images belong to a category of small defects (another k in the map's score).
+        A value that is no number stays one in `text` or `map`; its map's codes are 0.
+        """
+        parts = [
+            self._score_batch(pixels[batch], prompts[batch], sha256s[batch], small_defect[batch])
+            for batch in self._batches(len(pixels))
+        ]
+        if not parts:
+            nothing = np.empty(0)
+            return Scores(nothing, nothing, np.empty((0, self.image_size, self.image_size), np.uint16))
+        return Scores(*map(np.concatenate, zip(*parts)))
+
+    def _batches(self, count: int) -> Iterator[slice]:
+        for start in range(0, count, self.settings.batch_size):
+            yield slice(start, start + self.settings.batch_size)
+
+    @torch.inference_mode()
+    def _score_batch(
+        self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
+    ) -> Scores:
+        images = self._normalised(pixels)
+        noise = self.method.draw_noise(self.settings.seed, sha256s)
+        low = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.settings.precision)
+        with torch.autocast(images.device.type, dtype=low, enabled=low is not None):
+            prediction = self.method(images, prompts, noise)
+        maps = prediction.anomaly_map.float()
+        score_map = torch.stack(
+            [
+                mean_of_highest(one[None], self.protocol.scaled_top_k(self.image_size, small))[0]
+                for one, small in zip(maps, small_defect)
+            ]
+        )
+        smoothed = smooth(maps, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
+        return Scores(
+            prediction.image_score_text.double().cpu().numpy(),
+            score_map.cpu().numpy(),
+            quantise(smoothed.cpu().numpy()),
+        )
+
+    def _normalised(self, pixels: np.ndarray) -> Tensor:
+        images = torch.tensor(pixels, device=self.settings.device).permute(0, 3, 1, 2).float() / 255
+        mean, std = (torch.tensor(value, device=images.device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+        return ((images - mean) / std).contiguous()
+
+    def facts(self) -> dict:
+        """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size."""
+        backbone = self.method.backbone
+        return {
+            "image_size": self.image_size,
+            "activation": backbone.activation,
+            "backbone_sha256": backbone.weights_sha256(),
+            "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
+            "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
+            "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),
+            "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
+        }
