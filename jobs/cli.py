@@ -13,7 +13,7 @@ import sys
 from zsad_core.errors import UsageError, ZsadError
 
 # Each is a module of this package with configure(parser) and run(arguments) -> exit status.
-JOBS = ("ls", "pack", "validate", "evaluate", "reduce")
+JOBS = ("ls", "pack", "validate", "evaluate", "reduce", "demo")
 
 
 def main(arguments: list[str] | None = None) -> int:

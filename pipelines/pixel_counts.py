@@ -58,7 +58,7 @@ def count_file(unit: dict) -> dict:
         table = parse_predictions(
             unit["predictions"],
             pa.BufferReader(content),
-            ["key", "category", "label", "score", "anomaly_map", "map_height", "map_width", "mask", "error"],
+            ["key", "category", "label", "anomaly_map", "map_height", "map_width", "mask", "error"],
         )
         storage.write_bytes(unit["counts"], _to_bytes(_count(table, unit["predictions"]), source))
     return unit

@@ -123,7 +123,9 @@ def parse_shard(uri: str, content: bytes) -> pa.Table:
 
 
 def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardSet]:
-    """The packed benchmarks below `root_uri` by name, or only those called `names`; a benchmark's folder gives itself.
+    """The packed benchmarks below `root_uri` by name, or only those called `names` (in any case).
+
+    A benchmark's own folder gives that benchmark.
 
     Raises ZsadError where there are none, where a packing was interrupted and where a file of a manifest is missing;
     UsageError for a name that is not there.
@@ -131,11 +133,11 @@ def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardS
     finished, unfinished = list_shard_sets(root_uri)
     if not finished and not unfinished:
         raise ZsadError(f"{root_uri}: no shards there; pack first: zsad pack BENCHMARK SOURCE {root_uri}")
-    there = [*finished, *unfinished]
+    there = {name.casefold(): name for name in [*finished, *unfinished]}
     for name in names or []:
-        if name not in there:
-            raise UsageError(f"{name}: not among the benchmarks packed in {root_uri} ({', '.join(there)})")
-    wanted = names if names is not None else there
+        if name.casefold() not in there:
+            raise UsageError(f"{name}: not among the benchmarks packed in {root_uri} ({', '.join(there.values())})")
+    wanted = list(there.values()) if names is None else [there[name.casefold()] for name in names]
     for name in wanted:
         if name in unfinished:
             raise ZsadError(

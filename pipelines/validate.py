@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines import engine, storage
 from pipelines.pack import (
     SHARD_SIZE,
@@ -24,8 +26,9 @@ from pipelines.pack import (
     read_tree,
 )
 from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
+from zsad_core.benchmarks import table
 from zsad_core.benchmarks.layouts import duplicates, list_samples
-from zsad_core.benchmarks.table import Benchmark, benchmark
+from zsad_core.benchmarks.table import Benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import ImageError, decode_image, decode_mask
 
@@ -50,30 +53,30 @@ class Report:
     problems: list[Problem]
 
 
-def validate(uri: str, source_of: Benchmark | None = None) -> Report:
+def validate(uri: str, benchmark: Benchmark | None = None) -> Report:
     """Check the source of a benchmark (or of data of one's own), or without one every packed benchmark at `uri`.
 
     Raises UsageError where no benchmark is named and there are no shards; otherwise ZsadError only where the source
     cannot even be listed.
     """
     uri = storage.normalise(uri)
-    return validate_source(uri, source_of) if source_of else validate_shards(uri)
+    return validate_source(uri, benchmark) if benchmark else validate_shards(uri)
 
 
-def validate_source(uri: str, of: Benchmark) -> Report:
+def validate_source(uri: str, benchmark: Benchmark) -> Report:
     """Check the test images and masks of a source, and their number."""
-    listing = list_samples(of, read_tree(uri))
-    problems = [Problem(".", None, None, line) for line in count_differences(of, images_found(listing))]
+    listing = list_samples(benchmark, read_tree(uri))
+    problems = [Problem(".", None, None, line) for line in count_differences(benchmark, images_found(listing))]
     problems += [
         Problem(later.place, None, later.key, f"the same sample as {earlier.place}")
         for earlier, later in duplicates(listing.samples)
     ]
-    threshold = listing.mask_threshold if "pixel" in levels_of(of, listing) else None
+    threshold = listing.mask_threshold if "pixel" in levels_of(benchmark, listing) else None
     units = [
         {"source": uri, "mask_threshold": threshold, "samples": [dataclasses.asdict(sample) for sample in samples]}
         for samples in batches(listing.samples, SHARD_SIZE)
     ]
-    progress = engine.Progress(f"validate {of.name}", len(listing.samples))
+    progress = engine.Progress(f"validate {benchmark.name}", len(listing.samples))
     for result in engine.map_units(units, _source_unit):
         problems += [Problem(**problem) for problem in result["problems"]]
         progress.advance(result["images"])
@@ -160,21 +163,21 @@ def _shard_unit(unit: dict[str, Any]) -> dict[str, Any]:
     if hashlib.sha256(content).hexdigest() != expected["sha256"]:
         problems.append(_problem(file, None, None, f"not the file that {MANIFEST} names: its sha256 differs"))
     try:
-        table = parse_shard(unit["uri"], content)
+        shard = parse_shard(unit["uri"], content)
     except ZsadError as error:
         return result | {"problems": [*problems, _problem(file, None, None, str(error))]}
-    if table.num_rows != expected["rows"]:
-        problems.append(_problem(file, None, None, f"{table.num_rows} rows, {MANIFEST} says {expected['rows']}"))
-    for number, row in enumerate(_rows(table)):
+    if shard.num_rows != expected["rows"]:
+        problems.append(_problem(file, None, None, f"{shard.num_rows} rows, {MANIFEST} says {expected['rows']}"))
+    for number, row in enumerate(_rows(shard)):
         problems += [_problem(file, number, row["key"], text) for text in _row_problems(row, unit["pixel"])]
-    samples = table.select(["key", "category", "label", "error"]).to_pylist()
+    samples = shard.select(["key", "category", "label", "error"]).to_pylist()
     return result | {"whole": True, "samples": samples, "problems": problems}
 
 
-def _rows(table: Any) -> Iterator[dict[str, Any]]:
+def _rows(shard: pa.Table) -> Iterator[dict[str, Any]]:
     """Rows one by one: a whole shard as Python values would hold every image twice."""
-    for number in range(table.num_rows):
-        yield table.slice(number, 1).to_pylist()[0]
+    for number in range(shard.num_rows):
+        yield shard.slice(number, 1).to_pylist()[0]
 
 
 def _row_problems(row: dict[str, Any], pixel: bool) -> Iterator[str]:
@@ -211,7 +214,7 @@ def _count_problems(manifest: dict[str, Any], rows: Counter, images: Counter) ->
             if rows[name, label] != said.get(column, 0):
                 yield f"{name}: {rows[name, label]} {column} rows, {MANIFEST} says {said.get(column, 0)}"
     try:
-        published = benchmark(manifest["benchmark"], manifest.get("variant"))
+        published = table.benchmark(manifest["benchmark"], manifest.get("variant"))
     except UsageError:  # data of one's own expects no counts
         return
     yield from count_differences(published, images)

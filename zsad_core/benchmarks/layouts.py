@@ -100,7 +100,8 @@ def list_samples(benchmark: Benchmark, tree: Tree) -> Listing:
     for sample in samples:
         _check_name(sample.key)
     samples.sort(key=lambda sample: (sample.category, sample.key))
-    return Listing(layout, 0 if layout == "curated" else benchmark.mask_threshold, samples)
+    threshold = 0 if layout == "curated" and benchmark.published else benchmark.mask_threshold
+    return Listing(layout, threshold, samples)
 
 
 def mvtec(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:

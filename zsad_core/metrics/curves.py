@@ -21,7 +21,7 @@ def auroc(normal: np.ndarray, anomalous: np.ndarray) -> float | None:
         return None
     # An anomalous item beats every normal item below it, and half of those that tie with it.
     beaten = np.cumsum(normal) - normal / 2
-    return float(np.dot(anomalous / positives, beaten / negatives))
+    return float(np.dot(anomalous, beaten) / positives / negatives)
 
 
 def average_precision(normal: np.ndarray, anomalous: np.ndarray) -> float | None:
@@ -30,7 +30,7 @@ def average_precision(normal: np.ndarray, anomalous: np.ndarray) -> float | None
         return None
     false_positives, true_positives = _descending_sums(normal), _descending_sums(anomalous)
     precision = true_positives / np.maximum(true_positives + false_positives, 1)
-    return float(np.dot(anomalous[::-1] / true_positives[-1], precision))
+    return float(np.dot(anomalous[::-1], precision) / true_positives[-1])
 
 
 def f1_max(normal: np.ndarray, anomalous: np.ndarray) -> float | None:

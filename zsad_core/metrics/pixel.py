@@ -35,9 +35,11 @@ class PixelCounts:
     def of_map(cls, codes: np.ndarray, mask: np.ndarray) -> PixelCounts:
         """Counts of one map: codes uint16 (H, W), mask bool (H, W)."""
         pixels = np.bincount(codes.ravel(), minlength=CODES)
-        if not mask.any():
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
             return cls(pixels, np.zeros(CODES, np.int64), np.zeros(CODES), 0)
-        box = ndimage.find_objects(mask.view(np.uint8))[0]  # labelling the box of all regions saves most of the time
+        # Labelling only the box that holds all regions saves most of its time.
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         mask, codes = mask[box], codes[box]
         labels, regions = ndimage.label(mask, _EIGHT_CONNECTED)
         region, code = labels[mask], codes[mask]

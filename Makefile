@@ -1,0 +1,26 @@
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+
+.PHONY: install demo test help
+
+help:
+	@echo "make install   a virtual environment in $(VENV) with everything in it"
+	@echo "make demo      draw a small data set, pack it, evaluate it, print the table"
+	@echo "make test      run all tests"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet uv
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --editable '.[test]'
+	@touch $@
+
+demo: install
+	$(VENV)/bin/zsad demo demo-output
+
+test: install
+	$(VENV)/bin/python -m pytest

@@ -1,0 +1,87 @@
+"""run.json guards its folder; checkpoints go to the targets that the protocol names."""
+
+import json
+
+import pytest
+
+from pipelines.runs import open_run, read_run, route_checkpoints
+from zsad_core.errors import UsageError, ZsadError
+
+SETTINGS = {"seed": 0, "image_size": 128}
+BENCHMARKS = {"HeadCT": {"levels": ["image"], "files": [{"name": "test-00000-of-00001.parquet", "sha256": "aa"}]}}
+
+
+def test_a_run_is_opened_once_and_gone_on_with(tmp_path):
+    run = str(tmp_path / "run")
+    open_run(run, SETTINGS, BENCHMARKS)
+    first = (tmp_path / "run" / "run.json").read_bytes()
+    open_run(run, SETTINGS, BENCHMARKS)
+    assert (tmp_path / "run" / "run.json").read_bytes() == first
+    content = read_run(run)
+    assert content["settings"] == SETTINGS and content["benchmarks"] == BENCHMARKS
+    assert {"torch", "ray", "python"} <= set(content["versions"])
+
+
+def test_another_run_in_the_folder_is_refused_with_what_differs(tmp_path):
+    run = str(tmp_path)
+    open_run(run, SETTINGS, BENCHMARKS)
+    with pytest.raises(ZsadError, match=r"holds another run.*\n  settings.seed: 0 \| 1$"):
+        open_run(run, SETTINGS | {"seed": 1}, BENCHMARKS)
+    with pytest.raises(ZsadError, match=r"benchmarks.HeadCT.files: not the same files"):
+        open_run(run, SETTINGS, {"HeadCT": BENCHMARKS["HeadCT"] | {"files": []}})
+    with pytest.raises(ZsadError, match=r"benchmarks.Br35H: None \| "):
+        open_run(run, SETTINGS, BENCHMARKS | {"Br35H": {"levels": ["image"]}})
+
+
+def test_a_folder_with_other_things_in_it_is_no_run(tmp_path):
+    (tmp_path / "thesis.doc").write_text("do not touch")
+    with pytest.raises(ZsadError, match="not empty and no run"):
+        open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+def test_reading_what_is_no_run(tmp_path):
+    with pytest.raises(ZsadError, match="no run there"):
+        read_run(str(tmp_path))
+    (tmp_path / "run.json").write_text(json.dumps(SETTINGS)[:-3])
+    with pytest.raises(ZsadError, match="run.json: not valid JSON"):
+        read_run(str(tmp_path))
+
+
+TARGETS = {"MVTec-AD": "VisA", "VisA": "MVTec-AD", "HeadCT": "VisA"}
+
+
+def test_each_target_gets_the_weights_that_the_protocol_names():
+    files, routes = route_checkpoints(["VisA=a.pth", "MVTec-AD=b.pth"], TARGETS | {"cookies": None})
+    assert files == {"VisA": "a.pth", "MVTec-AD": "b.pth"}
+    assert routes == {"MVTec-AD": "VisA", "VisA": "MVTec-AD", "HeadCT": "VisA", "cookies": "VisA"}
+
+
+def test_weights_that_no_target_needs_are_not_loaded():
+    files, _ = route_checkpoints(["VisA=a.pth", "MVTec-AD=b.pth"], {"HeadCT": "VisA"})
+    assert files == {"VisA": "a.pth"}
+
+
+def test_data_of_ones_own_takes_any_weights():
+    assert route_checkpoints(["a.pth"], {"cookies": None}) == ({"a.pth": "a.pth"}, {"cookies": "a.pth"})
+    assert route_checkpoints(["MVTec-AD=b.pth"], {"cookies": None})[1] == {"cookies": "MVTec-AD"}
+
+
+@pytest.mark.parametrize("options", [[], ["random"]])
+def test_untrained_weights_serve_every_target(options):
+    assert route_checkpoints(options, TARGETS) == ({"random": "random"}, dict.fromkeys(TARGETS, "random"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["VisA=a.pth"], "VisA is the auxiliary set of a.pth: a model is not judged on what it was trained"),
+        (["MVTec-AD=b.pth"], "MVTec-AD is the auxiliary set of b.pth"),
+        (["a.pth"], "MVTec-AD is evaluated with weights trained on VisA: write --checkpoint VisA=FILE"),
+        (["VisA=a.pth", "VisA=b.pth"], "VisA is given twice"),
+        (["VisA=a.pth", "random"], "untrained weights cannot stand beside"),
+    ],
+)
+def test_wrong_checkpoints(options, message):
+    with pytest.raises(UsageError, match=message):
+        route_checkpoints(options, TARGETS)

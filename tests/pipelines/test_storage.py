@@ -1,0 +1,80 @@
+"""Files are absent or whole, locally and on another fsspec filesystem."""
+
+import os
+import uuid
+
+import pytest
+
+from pipelines import storage
+from zsad_core.errors import ZsadError
+
+
+@pytest.fixture(params=["local", "memory"])
+def root(request, tmp_path):
+    return str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+
+
+def test_writes_and_lists(root):
+    storage.write_bytes(storage.join(root, "a", "b c", "x.bin"), b"123")
+    storage.write_json(storage.join(root, "y.json"), {"ü": 1})
+    assert storage.read_bytes(storage.join(root, "a/b c/x.bin")) == b"123"
+    assert storage.read_json(storage.join(root, "y.json")) == {"ü": 1}
+    files, directories = storage.list_tree(root)
+    assert files == ["a/b c/x.bin", "y.json"]
+    assert storage.list_names(root) == ["a", "y.json"]
+    assert storage.exists(storage.join(root, "y.json")) and not storage.exists(storage.join(root, "z.json"))
+    storage.remove(storage.join(root, "y.json"))
+    storage.remove(storage.join(root, "y.json"))
+    assert storage.list_names(root) == ["a"]
+    assert storage.list_names(storage.join(root, "nowhere")) == []
+
+
+def test_missing_things_say_so(root):
+    with pytest.raises(ZsadError, match="nowhere: no such directory"):
+        storage.list_tree(storage.join(root, "nowhere"))
+    with pytest.raises(ZsadError, match="y.json: no such file"):
+        storage.read_json(storage.join(root, "y.json"))
+    storage.write_bytes(storage.join(root, "y.json"), b"{]")
+    with pytest.raises(ZsadError, match="y.json: not valid JSON"):
+        storage.read_json(storage.join(root, "y.json"))
+
+
+def test_unknown_storage_is_named():
+    with pytest.raises(ZsadError, match="nonsense://x: no such kind of storage"):
+        storage.exists("nonsense://x")
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    target = str(tmp_path / "x.bin")
+    storage.write_bytes(target, b"old")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.write_bytes(target, b"new and longer")
+    assert os.listdir(tmp_path) == ["x.bin"]
+    assert storage.read_bytes(target) == b"old"
+
+
+def test_local_copy(tmp_path):
+    storage.write_bytes(str(tmp_path / "w.pth"), b"weights")
+    assert storage.local_copy(str(tmp_path / "w.pth")) == str(tmp_path / "w.pth")
+    remote = f"memory://{uuid.uuid4().hex}/epoch_post_3_1.pth"
+    storage.write_bytes(remote, b"weights")
+    here = storage.local_copy(remote)
+    assert os.path.basename(here) == "epoch_post_3_1.pth"
+    with open(here, "rb") as file:
+        assert file.read() == b"weights"
+    with pytest.raises(ZsadError, match="none.pth: no such file"):
+        storage.local_copy("memory://nowhere/none.pth")
+
+
+def test_paths_are_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert storage.normalise("a/b/") == str(tmp_path / "a/b")
+    assert storage.normalise("~/a") == "/somewhere/a"
+    assert storage.normalise("file:///a/b") == "/a/b"
+    assert storage.normalise("s3://bucket/a/") == "s3://bucket/a"

@@ -1,0 +1,196 @@
+"""Every bad file shows up in one report, each with its place; a sound source and sound shards have an empty one."""
+
+import hashlib
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipelines.pack import pack
+from pipelines.shards import SHARD_SCHEMA
+from pipelines.validate import validate
+from zsad_core.benchmarks.drawn import draw_mvtec
+from zsad_core.benchmarks.table import benchmark, own_benchmark
+from zsad_core.errors import UsageError, ZsadError
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+OWN = own_benchmark("drawn")
+SHARD = "drawn/test-00000-of-00002.parquet"
+
+
+@pytest.fixture
+def source(tmp_path):
+    draw_mvtec(str(tmp_path / "source"), ["wood", "pill"], normal=3, anomalous=3, size=48)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def shards(source, tmp_path):
+    pack(OWN, str(source), str(tmp_path / "shards"), shard_size=6)
+    return tmp_path / "shards"
+
+
+def problems(report):
+    return [(each.file, each.row, each.problem) for each in report.problems]
+
+
+def test_a_sound_source_and_sound_shards(source, shards):
+    for report, kind in ((validate(str(source), OWN), "source"), (validate(str(shards)), "shards")):
+        assert (report.kind, report.images, report.problems) == (kind, 12, [])
+    assert validate(str(shards / "drawn")).images == 12
+
+
+def test_every_bad_file_of_a_source_in_one_report(source):
+    good, masks = source / "wood/test/good", source / "wood/ground_truth"
+    (good / "000.png").write_bytes(b"")
+    (good / "001.png").write_bytes((good / "001.png").read_bytes()[:900])
+    (good / "003.png").mkdir()
+    (good / "004.png").write_text("no image")
+    black = Image.new("L", (48, 48))
+    black.save(masks / "hole/000_mask.png")
+    black.crop((0, 0, 40, 48)).save(masks / "scratch/000_mask.png")
+    (masks / "stain/000_mask.png").unlink()
+    report = validate(str(source), OWN)
+    assert report.images == 14
+    expected = [
+        ("wood/ground_truth/hole/000_mask.png", None, "mask of an anomalous image is all black"),
+        ("wood/ground_truth/scratch/000_mask.png", None, "mask is 40 x 48, the image 48 x 48"),
+        ("wood/test/good/000.png", None, "empty file"),
+        ("wood/test/good/001.png", None, "truncated"),
+        ("wood/test/good/003.png", None, "a directory where an image file should be"),
+        ("wood/test/good/004.png", None, "not an image"),
+        ("wood/test/stain/000.png", None, "no mask of an anomalous image"),
+    ]
+    found = problems(report)
+    assert [each[:2] for each in found] == [each[:2] for each in expected]
+    assert all(problem.startswith(start) for (_, _, problem), (_, _, start) in zip(found, expected, strict=True))
+
+
+def test_counts_and_keys_of_a_source(tmp_path):
+    entry = {"img_path": "a.png", "mask_path": "", "cls_name": "candle", "specie_name": "good", "anomaly": 0}
+    missing = entry | {"img_path": "b.png"}
+    (tmp_path / "meta.json").write_text(json.dumps({"test": {"candle": [entry, entry, missing]}}))
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    report = validate(str(tmp_path), benchmark("VisA"))
+    found = [(each.file, each.key, each.problem) for each in report.problems]
+    assert ("b.png", "b.png", "listed, but there is no such file") in found
+    twice = ("meta.json: test, candle, entry 2", "a.png", "the same sample as meta.json: test, candle, entry 1")
+    assert twice in found
+    assert (".", None, "candle: expected 100 normal and 100 anomalous test images, found 2 and 0") in found
+    assert any(problem.startswith("no test images of 11 of 12 categories") for _, _, problem in found)
+
+
+def change_rows(path, change):
+    """Rewrite a shard after change(rows), and the manifest's entry so that the file itself is the one it names."""
+    rows = pq.read_table(path).to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), path)
+    manifest_path = path.parent / "manifest.json"
+    manifest = json.loads(manifest_path.read_text())
+    for file in manifest["files"]:
+        if file["name"] == path.name:
+            file |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows)}
+    manifest_path.write_text(json.dumps(manifest))
+
+
+def png(height, width, value=0):
+    file = io.BytesIO()
+    Image.fromarray(np.full((height, width), value, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_every_bad_row_of_a_shard(shards):
+    def damage(rows):
+        cut = rows[1]["image"][:500]
+        rows[0]["image"] = rows[0]["image"] + b"x"
+        rows[1] |= {"image": cut, "sha256": hashlib.sha256(cut).hexdigest()}
+        rows[2]["height"] = 7
+        for row, mask in zip(rows[3:], (png(48, 48), png(40, 48, 255), None), strict=True):
+            row |= {"label": 1, "mask": mask}
+
+    change_rows(shards / SHARD, damage)
+    found = [each for each in problems(validate(str(shards))) if each[1] is not None]
+    assert [(file, row) for file, row, _ in found] == [(SHARD, row) for row in range(6)]
+    starts = [
+        "the image is not the one of its sha256",
+        "truncated",
+        "the image is 48 x 48, its row says 48 x 7",
+        "mask: mask of an anomalous image is all black",
+        "mask: mask is 48 x 40, the image 48 x 48",
+        "no mask of an anomalous image",
+    ]
+    assert all(problem.startswith(start) for (_, _, problem), start in zip(found, starts, strict=True))
+
+
+def test_keys_that_two_rows_have_and_counts_that_moved(shards):
+    def double(rows):
+        rows[1] |= {name: rows[0][name] for name in ("key", "category", "label", "image", "mask", "sha256")}
+        rows.append(rows[0])
+
+    change_rows(shards / SHARD, double)
+    found = problems(validate(str(shards)))
+    assert [(file, row) for file, row, problem in found if problem == f"the same key as row 0 of {SHARD}"] == [
+        (SHARD, 1),
+        (SHARD, 6),
+    ]
+    assert any(file == "drawn/manifest.json" and "rows, manifest.json says 3" in problem for file, _, problem in found)
+
+
+def test_what_was_wrong_with_the_source_is_reported_of_its_shards(source, tmp_path):
+    (source / "wood/test/good/000.png").write_bytes(b"")
+    (source / "wood/ground_truth/hole/000_mask.png").unlink()
+    pack(OWN, str(source), str(tmp_path / "shards"))
+    found = sorted(problem for _, _, problem in problems(validate(str(tmp_path / "shards"))))
+    assert found == [
+        "no usable image in the source: empty file",
+        "no usable mask in the source: no mask of an anomalous image",
+    ]
+
+
+def test_damaged_missing_and_foreign_files(shards):
+    first, second = sorted((shards / "drawn").glob("*.parquet"))
+    first.write_bytes(first.read_bytes()[:1000])
+    second.unlink()
+    (shards / "drawn/more.parquet").write_bytes(b"")
+    found = problems(validate(str(shards)))
+    assert [(file, row) for file, row, _ in found] == [
+        ("drawn/more.parquet", None),
+        (SHARD, None),
+        (SHARD, None),
+        ("drawn/test-00001-of-00002.parquet", None),
+    ]
+    assert found[0][2] == "not in manifest.json" and "not a whole Parquet file" in found[1][2]
+    assert "its sha256 differs" in found[2][2] and "cannot be read (FileNotFoundError)" in found[3][2]
+
+
+def test_packs_without_a_manifest_or_with_a_damaged_one(shards):
+    manifest = shards / "drawn/manifest.json"
+    manifest.write_text("{")
+    assert [(file, "not valid JSON" in text) for file, _, text in problems(validate(str(shards)))] == [
+        ("drawn/manifest.json", True)
+    ]
+    manifest.unlink()
+    assert [(file, "interrupted" in text) for file, _, text in problems(validate(str(shards)))] == [("drawn", True)]
+
+
+def test_shards_of_a_partial_benchmark(tmp_path):
+    draw_mvtec(str(tmp_path / "source"), ["grid"], normal=2, anomalous=3, size=32)
+    pack(benchmark("MVTec-AD"), str(tmp_path / "source"), str(tmp_path / "shards"))
+    found = problems(validate(str(tmp_path / "shards")))
+    assert found[0] == (
+        "MVTec-AD/manifest.json",
+        None,
+        "grid: expected 21 normal and 57 anomalous test images, found 2 and 3",
+    )
+    assert len(found) == 2 and found[1][2].startswith("no test images of 14 of 15 categories")
+
+
+def test_places_where_there_is_nothing_to_validate(tmp_path, source):
+    with pytest.raises(UsageError, match="no shards there; raw images need their benchmark"):
+        validate(str(source))
+    with pytest.raises(ZsadError, match="no such directory"):
+        validate(str(tmp_path / "nowhere"), OWN)

@@ -1,0 +1,46 @@
+"""Upsampling, smoothing and the mean of the highest pixels against scipy, numpy and the definition."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.ndimage import gaussian_filter
+
+from zsad_core.anomaly_map import mean_of_highest, smooth, upsampled_probability
+
+
+@pytest.mark.parametrize(("size", "sigma"), [(98, 8.0), (518, 8.0), (33, 8.0), (5, 8.0), (64, 0.37), (50, 4.0)])
+def test_smoothing_equals_scipys(size, sigma):
+    maps = np.random.default_rng(size).random((2, size, size)).astype(np.float32)
+    expected = np.stack([gaussian_filter(one.astype(np.float64), sigma) for one in maps])
+    assert_allclose(smooth(torch.from_numpy(maps), sigma), expected, rtol=0, atol=2e-6)
+
+
+def test_smoothing_by_nothing_changes_nothing():
+    maps = torch.rand(1, 7, 7)
+    assert torch.equal(smooth(maps, 0.0), maps)
+
+
+def test_upsampling_difference_equals_softmax_of_upsampled_pairs():
+    rng = torch.Generator().manual_seed(0)
+    normal, abnormal = torch.randn(2, 2, 6, 5, 5, generator=rng).unbind()
+    upsampled = [
+        torch.nn.functional.interpolate(logits, size=(40, 40), mode="bilinear", align_corners=True)
+        for logits in (normal, abnormal)
+    ]
+    expected = torch.stack(upsampled).softmax(dim=0)[1].mean(dim=1)
+    assert_allclose(upsampled_probability(abnormal - normal, 40), expected, atol=1e-6)
+
+
+def test_corners_stay_in_the_corners():
+    logits = torch.zeros(1, 1, 3, 3)
+    logits[0, 0, 0, 0], logits[0, 0, 2, 2] = 4.0, -4.0
+    probability = upsampled_probability(logits, 31)[0]
+    assert_allclose([probability[0, 0], probability[-1, -1]], torch.sigmoid(torch.tensor([4.0, -4.0])), atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 20, 2000, 10_000])
+def test_mean_of_highest_equals_sorting(k):
+    maps = np.random.default_rng(k).random((3, 60, 60)).astype(np.float32)
+    expected = [np.sort(one.astype(np.float64), axis=None)[-k:].mean() for one in maps]
+    assert_allclose(mean_of_highest(torch.from_numpy(maps), k), expected, rtol=1e-12)

@@ -1,0 +1,72 @@
+"""The drawn data set: seeded, in MVTec-AD's layout, its masks lie where a defect changed the picture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from zsad_core.benchmarks.drawn import MATERIALS, draw_mvtec, draw_sample
+from zsad_core.benchmarks.drawn.defects import DEFECTS
+from zsad_core.benchmarks.layouts import Tree, list_samples
+from zsad_core.benchmarks.table import own_benchmark
+from zsad_core.errors import UsageError
+
+EVERY = [(category, defect) for category, material in MATERIALS.items() for defect in material.defects]
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_it_lies_on_disk_as_mvtec_does(tmp_path):
+    draw_mvtec(str(tmp_path), ["wood", "biscuit"], normal=2, anomalous=4, size=40)
+    files = sorted(contents(tmp_path))
+    samples = list_samples(own_benchmark("drawn"), Tree(files, [], lambda path: b"")).samples
+    assert {(each.category, each.label) for each in samples} == {(c, n) for c in ("wood", "biscuit") for n in (0, 1)}
+    assert len(samples) == 12 and all((each.mask in files) == (each.label == 1) for each in samples)
+    assert len(files) == 12 + 8
+    assert Image.open(tmp_path / samples[0].key).size == (40, 40)
+
+
+def test_the_seed_decides_and_nothing_else(tmp_path):
+    for folder, categories, anomalous, seed in [
+        ("a", ["wood"], 2, 1),
+        ("b", ["pill", "wood"], 4, 1),
+        ("c", ["wood"], 2, 2),
+    ]:
+        draw_mvtec(str(tmp_path / folder), categories, normal=2, anomalous=anomalous, size=40, seed=seed)
+    a, b, c = (contents(tmp_path / folder) for folder in "abc")
+    assert a.items() <= b.items()
+    assert a.keys() == c.keys() and all(a[path] != c[path] for path in a)
+
+
+@pytest.mark.parametrize("size", [32, 128])
+@pytest.mark.parametrize(("category", "defect"), EVERY)
+def test_masks_mark_a_visible_change_of_a_small_part(category, defect, size):
+    for number in range(3):
+        pixels, mask = draw_sample(category, defect, number, size, 0)
+        assert pixels.shape == (size, size, 3) and pixels.dtype == np.uint8
+        assert set(np.unique(mask)) == {0, 255} and (mask > 0).mean() < 0.2
+    sound, no_mask = draw_sample(category, None, 0, size, 0)
+    assert sound.shape == pixels.shape and not no_mask.any() and sound.std() > 5
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_changes_the_surface_inside_its_mask_and_hardly_outside(defect):
+    category = next(category for category, each in EVERY if each == defect)
+    changed_inside, changed_outside = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        surface = MATERIALS[category].draw(rng, 96)
+        pixels, coverage = DEFECTS[defect](rng, surface)
+        change = np.abs(pixels - surface.pixels).mean(2)
+        away = ~ndimage.binary_dilation(coverage > 0.05, iterations=6)
+        changed_inside.append(change[coverage > 0.4].mean())
+        changed_outside.append(change[away].mean())
+    assert min(changed_inside) > 0.03 and max(changed_outside) < 0.003
+
+
+def test_unknown_categories_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="transistor: cannot be drawn. Known: carpet, "):
+        draw_mvtec(str(tmp_path), ["wood", "transistor"])
+    assert not list(tmp_path.iterdir())
