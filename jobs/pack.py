@@ -68,14 +68,13 @@ def run(options: argparse.Namespace) -> int:
     )
     for warning in manifest["warnings"]:
         engine.say(f"warning: {warning}")
-    counts = manifest["categories"].values()
+    counts = [each for each in manifest["categories"].values() if each["normal"] + each["anomalous"] + each["unlabelled"]]
     normal, anomalous, unlabelled = (sum(each[kind] for each in counts) for kind in ("normal", "anomalous", "unlabelled"))
     print(
         f"{benchmark.name}: {normal:,} normal and {anomalous:,} anomalous images"
         + (f", {unlabelled:,} without a label" if unlabelled else "")
-        + f" of {len([each for each in counts if each['normal'] + each['anomalous'] + each['unlabelled']])} categories "
-        f"in {len(manifest['files'])} shards, {sum(file['bytes'] for file in manifest['files']) / 1e6:,.1f} MB: "
-        f"{shards.rstrip('/')}/{benchmark.name}"
+        + f"; categories: {len(counts)}, shards: {len(manifest['files'])} "
+        f"({sum(file['bytes'] for file in manifest['files']) / 1e6:,.1f} MB) in {shards.rstrip('/')}/{benchmark.name}"
     )
     return 0
 

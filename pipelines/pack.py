@@ -249,8 +249,11 @@ def _category_counts(
     errors = Counter(row["category"] for row in damaged if row["error"])
     mask_errors = Counter(row["category"] for row in damaged if row["mask_error"])
     expected = {category.name: category for category in benchmark.categories}
+    # Categories that the source lacks stand there with no image, so that a partial benchmark is seen to be one.
+    prompts = {name: category.prompt for name, category in expected.items()}
+    prompts |= {sample.category: sample.prompt for sample in samples}
     counts = {}
-    for name, prompt in sorted({(sample.category, sample.prompt) for sample in samples}):
+    for name, prompt in sorted(prompts.items()):
         published = expected.get(name)
         counts[name] = {
             "prompt": prompt,

@@ -68,7 +68,10 @@ def table_markdown(results: dict) -> str:
     ]
     for name, benchmark in results["benchmarks"].items():
         rows = _category_rows(benchmark)
-        remarks = [(category, _remarks([result])) for category, result in benchmark["categories"].items()]
+        present = {category: result for category, result in benchmark["categories"].items() if result["images"]}
+        remarks = [(category, _remarks([result])) for category, result in present.items()]
+        if absent := [category for category in benchmark["categories"] if category not in present]:
+            remarks.append((", ".join(absent), ["no image"]))
         parts += [f"## {_escape(name)}", _markdown("Category", rows), _remark_list(remarks, _escape)]
     if any(_FEWER in part for part in parts):
         parts.insert(2, _FEWER_LEGEND)
@@ -106,6 +109,7 @@ def _category_rows(benchmark: dict) -> list[list[str]]:
     rows = [
         [category, str(result["images"]), *(_percent(_value(result, column)) for column in COLUMNS)]
         for category, result in benchmark["categories"].items()
+        if result["images"]
     ]
     return [*rows, _mean_row("mean", benchmark)]
 
@@ -151,6 +155,8 @@ def _remarks(categories: list[dict[str, Any]]) -> list[str]:
         remarks.append(f"{_images(unlabelled)} without a label, in no image metric")
     if pixel_left_out:
         remarks.append(f"{_images(pixel_left_out)} without a known mask, in no pixel metric")
+    if absent := sum(not result["images"] for result in categories):
+        remarks.append(f"no image of {absent} of {len(categories)} categories")
     other = [result for result in categories if result["expected"] and _found(result) != result["expected"]]
     if other:
         found, expected = (

@@ -9,7 +9,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from zsad_core.errors import ZsadError
 
@@ -18,18 +18,6 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 # PIL also opens formats that start other programs (EPS) or hold no picture of pixels; an archive has no use for them.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
-
-# EXIF orientation -> what brings the stored pixels upright.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 
 class ImageError(ZsadError):
     """The bytes are no image that can be used; the message is a short reason without a file name."""
@@ -73,10 +61,8 @@ def _decode(content: bytes, mode: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                image.load()
-                orientation = _orientation(image)
-                upright = image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
-                return _to_8_bits(upright).convert(mode)
+                image.load()  # before its EXIF block is read: PNG may keep that behind the pixels
+                return _to_8_bits(_upright(image)).convert(mode)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -88,12 +74,11 @@ def _decode(content: bytes, mode: str) -> Image.Image:
         raise ImageError("truncated" if truncated else f"cannot be decoded ({error})") from None
 
 
-def _orientation(loaded: Image.Image) -> int | None:
-    """EXIF orientation; only of a loaded image, as PNG may keep it behind the pixels and PIL itself turns TIFF."""
+def _upright(image: Image.Image) -> Image.Image:
     try:
-        return loaded.getexif().get(0x0112)
+        return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001, a damaged EXIF block must not cost its image
-        return None
+        return image
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
