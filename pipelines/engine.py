@@ -97,21 +97,27 @@ class Progress:
     def __init__(self, label: str, total: int, unit: str = "images"):
         self.label, self.total, self.unit = label, total, unit
         self.done, self.started, self.shown = 0, time.monotonic(), float("-inf")
+        self.first: tuple[float, int] | None = None  # when the first were done and how many: workers start before that
         self.terminal = sys.stderr.isatty()
 
     def advance(self, count: int) -> None:
         self.done += count
         now = time.monotonic()
+        self.first = self.first or (now, self.done)
         if now - self.shown >= (0.2 if self.terminal else 10) or self.done >= self.total:
             self.shown = now
-            elapsed = max(now - self.started, 1e-9)
-            left = (self.total - self.done) * elapsed / max(self.done, 1)
-            line = (
-                f"{self.label}: {self.done:,} of {self.total:,} {self.unit}, {self.done / elapsed:,.1f} {self.unit}/s, "
-                + (f"{_duration(left)} left" if self.done < self.total else f"{_duration(elapsed)} in all")
-            )
-            end = "\n" if not self.terminal or self.done >= self.total else ""
-            print(f"\r\x1b[2K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        finished = self.done >= self.total
+        since, before = (self.started, 0) if finished else self.first
+        line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"
+        if self.done > before:
+            rate = (self.done - before) / max(now - since, 1e-9)
+            ending = f"{_duration(now - since)} in all" if finished else f"{_duration((self.total - self.done) / rate)} left"
+            line += f", {rate:,.1f} {self.unit}/s, {ending}"
+        end = "" if self.terminal and not finished else "\n"
+        print(f"\r\x1b[2K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:

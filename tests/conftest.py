@@ -1,8 +1,16 @@
-"""One embedded Ray for the whole test session."""
+"""One embedded Ray for the whole test session, and the tiny seeded models whose outputs the golden files hold."""
 
+import json
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from tests.golden import recipe
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +23,26 @@ def ray_session():
     engine.start()
     yield
     ray.shutdown()
+
+
+class Golden:
+    """One golden npz: its arrays, its meta data, the inputs and the backbone file that belong to it."""
+
+    def __init__(self, name, folder):
+        self.arrays = np.load(GOLDEN / f"{name}.npz")
+        self.meta = json.loads(str(self.arrays["meta"]))
+        self.checkpoint = str(GOLDEN / f"{name}_official_format.pth")
+        state = recipe.clip_state_dict(self.meta["cfg"], self.meta["seed_clip"])
+        self.backbone_state = {key: torch.from_numpy(value) for key, value in state.items()}
+        self.backbone = str(folder / "clip.pt")
+        torch.save(self.backbone_state, self.backbone)
+        self.count = len(self.meta["names"])
+        self.images = torch.from_numpy(recipe.images(self.count, self.meta["image_size"], self.meta["seed_image"]))
+
+    def stacked(self, name):
+        return np.stack([self.arrays[f"image{i}/{name}"] for i in range(self.count)])
+
+
+@pytest.fixture(scope="session")
+def bayes_pfl_golden(tmp_path_factory):
+    return Golden("bayes_pfl_tiny", tmp_path_factory.mktemp("golden"))

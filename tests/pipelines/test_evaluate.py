@@ -1,0 +1,338 @@
+"""Shards to tables on Ray: what changes a prediction and what must not, resuming, and samples that cannot be scored."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from pipelines import engine, shards, storage
+from pipelines.evaluate import evaluate
+from pipelines.pack import pack
+from tests.plain_check import differences, tables_from_files
+from zsad_core import map_codec
+from zsad_core.benchmarks.drawn import draw_mvtec
+from zsad_core.benchmarks.table import own_benchmark
+from zsad_core.errors import UsageError, ZsadError
+from zsad_core.images import image_pixels, mask_pixels
+from zsad_core.scoring import Scorer
+from zsad_core.settings import ScoringSettings
+
+CATEGORIES = ["grid", "pill", "wood"]
+
+
+@pytest.fixture(scope="module")
+def settings(bayes_pfl_golden):
+    return ScoringSettings(
+        backbone=bayes_pfl_golden.backbone, checkpoint=bayes_pfl_golden.checkpoint, image_size=98, samples=2, batch_size=3
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("source")
+    draw_mvtec(str(folder), CATEGORIES, normal=4, anomalous=5, size=120)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packed(source, ray_session, tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("shards"))
+    pack(own_benchmark("drawn"), str(source), folder, shard_size=8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(packed, settings, tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("run") / "first")
+    evaluate(packed, folder, settings, [settings.checkpoint], actors=1)
+    return folder
+
+
+def files_below(folder, *parts):
+    """Path below `folder` -> content, of all files in its sub-folders `parts`."""
+    found = {}
+    for part in parts:
+        for place, _, names in os.walk(os.path.join(folder, part)):
+            for name in names:
+                path = os.path.join(place, name)
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, folder)] = file.read()
+    return found
+
+
+def rows_of(run, name="drawn"):
+    folder = os.path.join(run, "predictions", f"benchmark={name}")
+    rows = [row for file in sorted(os.listdir(folder)) for row in read_rows(os.path.join(folder, file))]
+    return {row["key"]: row for row in rows}
+
+
+def read_rows(path):
+    with open(path, "rb") as file:
+        return pq.read_table(file).to_pylist()
+
+
+def codes_of(row):
+    return map_codec.decode(row["anomaly_map"], row["map_height"], row["map_width"])
+
+
+def test_predictions_are_the_models(run, source, settings):
+    """One image at a time, from its file, without any pipeline."""
+    scorer = Scorer(dataclasses.replace(settings, batch_size=1))
+    rows = rows_of(run)
+    assert len(rows) == 27
+    for key in ["grid/test/good/000.png", "pill/test/crack/000.png", "wood/test/hole/000.png"]:
+        content = (source / key).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        scores = scorer.score(image_pixels(content, 98)[None], [key.split("/")[0]], [sha256], [False])
+        row = rows[key]
+        assert (row["sha256"], row["prompt"], row["error"]) == (sha256, key.split("/")[0], None)
+        assert_allclose([row["score_text"], row["score_map"]], [scores.text[0], scores.map[0]], rtol=0, atol=1e-6)
+        assert row["score"] == (row["score_text"] + row["score_map"]) / 2
+        assert np.abs(codes_of(row).astype(int) - scores.codes[0]).max() <= 1
+
+
+def test_masks_are_at_the_maps_size(run, source):
+    rows = rows_of(run)
+    for key in ["pill/test/crack/000.png", "wood/test/hole/000.png"]:
+        mask = (source / key.replace("test", "ground_truth").replace(".png", "_mask.png")).read_bytes()
+        assert np.array_equal(map_codec.unpack_mask(rows[key]["mask"], 98, 98), mask_pixels(mask, 98))
+    assert not any(rows["grid/test/good/000.png"]["mask"])
+
+
+def test_tables_equal_plain_pandas(run):
+    results = storage.read_json(storage.join(run, "metrics", "results.json"))
+    assert not differences(tables_from_files(run), results["benchmarks"])
+    assert results["benchmarks"]["drawn"]["mean"]["pixel"]["aupro"]["value"] is not None
+
+
+def test_actors_and_order_change_no_byte(packed, run, settings, tmp_path):
+    reordered = str(tmp_path / "shards")
+    shutil.copytree(packed, reordered)
+    manifest = storage.read_json(storage.join(reordered, "drawn", "manifest.json"))
+    assert len(manifest["files"]) == 4
+    manifest["files"].reverse()
+    storage.write_json(storage.join(reordered, "drawn", "manifest.json"), manifest)
+    other = str(tmp_path / "run")
+    evaluate(reordered, other, settings, [settings.checkpoint], actors=2)
+    assert files_below(other, "predictions", "metrics") == files_below(run, "predictions", "metrics")
+
+
+def test_batch_and_shard_size_move_codes_by_one_at_most(source, run, settings, tmp_path):
+    pack(own_benchmark("drawn"), str(source), str(tmp_path / "shards"), shard_size=5)
+    other = dataclasses.replace(settings, batch_size=7)
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), other, [settings.checkpoint], actors=2)
+    here, there = rows_of(run), rows_of(str(tmp_path / "run"))
+    assert here.keys() == there.keys()
+    for key, row in here.items():
+        assert np.abs(codes_of(row).astype(int) - codes_of(there[key])).max() <= 1
+        assert_allclose(row["score"], there[key]["score"], rtol=0, atol=1e-5)
+    first = storage.read_json(storage.join(run, "metrics", "results.json"))["benchmarks"]["drawn"]["mean"]
+    for level, metrics in first.items():
+        for metric, result in metrics.items():
+            assert round(result["value"], 4) == round(results["benchmarks"]["drawn"]["mean"][level][metric]["value"], 4)
+
+
+def test_the_seed_changes_predictions(packed, run, settings, tmp_path):
+    other = dataclasses.replace(settings, seed=1)
+    evaluate(packed, str(tmp_path / "run"), other, [settings.checkpoint], actors=1)
+    here, there = rows_of(run), rows_of(str(tmp_path / "run"))
+    assert all(row["score_text"] != there[key]["score_text"] for key, row in here.items())
+
+
+def test_only_missing_shards_are_done_again(packed, run, settings, tmp_path):
+    copy = str(tmp_path / "run")
+    shutil.copytree(run, copy)
+    files = sorted(files_below(copy, "predictions"))
+    os.unlink(os.path.join(copy, files[1]))
+    kept = {path: os.stat(os.path.join(copy, path)).st_mtime_ns for path in files if path != files[1]}
+    evaluate(packed, copy, settings, [settings.checkpoint], actors=2)
+    assert files_below(copy, "predictions", "metrics") == files_below(run, "predictions", "metrics")
+    assert {path: os.stat(os.path.join(copy, path)).st_mtime_ns for path in kept} == kept
+
+
+def test_another_run_in_the_folder_is_refused(packed, run, settings):
+    before = files_below(run, ".")
+    for other, difference in [
+        (dataclasses.replace(settings, seed=5), r"settings.seed: 0 \| 5"),
+        (dataclasses.replace(settings, backbone="zsad-small:random", image_size=64), "settings.backbone: clip.pt"),
+    ]:
+        checkpoint = settings.checkpoint if other.backbone == settings.backbone else "random"
+        with pytest.raises(ZsadError, match=f"holds another run(.|\n)*{difference}"):
+            evaluate(packed, run, other, [checkpoint])
+    assert files_below(run, ".") == before
+
+
+def test_nothing_is_written_where_the_model_is_wrong(packed, settings, tmp_path):
+    target = tmp_path / "run"
+    damaged = tmp_path / "half.pth"
+    damaged.write_bytes(open(settings.checkpoint, "rb").read()[:5000])
+    for other, checkpoint, kind, message in [
+        (dataclasses.replace(settings, backbone="zsad-small:random"), settings.checkpoint, UsageError, "patch size 16"),
+        (dataclasses.replace(settings, backbone="zsad-small:random", image_size=64), settings.checkpoint, ZsadError,
+         "made for another backbone"),
+        (settings, str(damaged), ZsadError, "half.pth: not a readable checkpoint"),
+        (settings, str(tmp_path / "none.pth"), ZsadError, "none.pth: "),
+        (dataclasses.replace(settings, method="winclip"), settings.checkpoint, UsageError, "no method is named winclip"),
+    ]:  # fmt: skip
+        with pytest.raises(kind, match=message):
+            evaluate(packed, str(target), other, [checkpoint])
+        assert not target.exists()
+
+
+def test_two_auxiliary_sets_in_one_run(source, settings, bayes_pfl_golden, tmp_path):
+    """A benchmark of the table and its opposite, each with the weights that the protocol names."""
+    for name, auxiliary in (("drawn", "VisA"), ("other", "MVTec-AD")):
+        pack(own_benchmark(name), str(source), str(tmp_path / "shards"))
+        uri = str(tmp_path / "shards" / name / "manifest.json")
+        storage.write_json(uri, storage.read_json(uri) | {"auxiliary": auxiliary})
+    weights = torch.load(bayes_pfl_golden.checkpoint, weights_only=True)
+    weights["MyModel"]["temperature_pixel"] += 0.5
+    torch.save(weights, tmp_path / "mvtec.pth")
+    checkpoints = [f"VisA={settings.checkpoint}", f"MVTec-AD={tmp_path / 'mvtec.pth'}"]
+    evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, checkpoints)
+    here, there = (rows_of(str(tmp_path / "run"), name) for name in ("drawn", "other"))
+    assert all(row["score_text"] == there[key]["score_text"] for key, row in here.items())
+    assert all(row["score_map"] != there[key]["score_map"] for key, row in here.items())
+    recorded = storage.read_json(str(tmp_path / "run" / "run.json"))
+    assert recorded["benchmarks"]["other"]["checkpoint"] == "MVTec-AD"
+    assert recorded["settings"]["checkpoints"]["MVTec-AD"]["sha256"] == sha256_of(tmp_path / "mvtec.pth")
+
+
+def sha256_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def encoded(mode, size=(60, 40), kind="PNG", **options):
+    pixels = np.random.default_rng(3).integers(0, 255, (size[1], size[0], 4), dtype=np.uint8)
+    image = Image.fromarray(pixels, "RGBA")
+    file = io.BytesIO()
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_bad_samples_become_rows_that_say_why(settings, ray_session, tmp_path):
+    source = tmp_path / "source"
+    draw_mvtec(str(source), ["pill"], normal=3, anomalous=3, size=60)
+    good, crack = source / "pill" / "test" / "good", source / "pill" / "test" / "crack"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, content in {
+        "grey16.png": encoded("I;16"), "palette.png": encoded("P"), "grey.png": encoded("L"), "rgba.png": encoded("RGBA"),
+        "cmyk.jpg": encoded("CMYK", kind="JPEG"), "turned.jpg": encoded("RGB", kind="JPEG", exif=exif),
+        "empty.png": b"", "truncated.png": encoded("RGB")[:900], "text.png": b"not an image",
+    }.items():  # fmt: skip
+        (good / name).write_bytes(content)
+    (good / "folder.png").mkdir()
+    masks = source / "pill" / "ground_truth" / "crack"
+    (crack / "nomask.png").write_bytes(encoded("RGB"))
+    (crack / "black.png").write_bytes(encoded("RGB"))
+    (masks / "black_mask.png").write_bytes(encoded("L", (60, 40)) and black((60, 40)))
+    (crack / "othersize.png").write_bytes(encoded("RGB"))
+    (masks / "othersize_mask.png").write_bytes(black((30, 40)))
+    pack(own_benchmark("bad"), str(source), str(tmp_path / "shards"), shard_size=7)
+    spoil_one_image(str(tmp_path / "shards" / "bad"))
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint])
+
+    rows = {key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if key.count("good")}
+    marked = {key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if "crack" in key}
+    for name in ("grey16.png", "palette.png", "cmyk.jpg", "grey.png", "rgba.png", "turned.jpg"):
+        assert rows[name]["error"] is None and 0 < rows[name]["score"] < 1, name
+    for name, reason in {"empty.png": "empty file", "truncated.png": "truncated", "text.png": "not an image",
+                         "folder.png": "directory", "001.png": "other sha256"}.items():  # fmt: skip
+        assert reason in rows[name]["error"]
+        assert all(rows[name][column] is None for column in ("score", "score_text", "score_map", "anomaly_map"))
+    for name, reason in {"nomask.png": "no mask", "black.png": "all black", "othersize.png": "mask is 30 x 40"}.items():
+        assert reason in marked[name]["mask_error"]
+        assert marked[name]["mask"] is None and marked[name]["score"] is not None
+
+    pill = results["benchmarks"]["bad"]["categories"]["pill"]
+    assert (pill["images"], pill["left_out"], pill["pixel_left_out"]) == (19, 5, 3)
+    table = (tmp_path / "run" / "metrics" / "table.md").read_text()
+    assert "5 images could not be scored, left out; 3 images without a known mask, in no pixel metric" in table
+    assert not differences(tables_from_files(tmp_path / "run"), results["benchmarks"])
+
+
+def black(size):
+    file = io.BytesIO()
+    Image.new("L", size).save(file, "PNG")
+    return file.getvalue()
+
+
+def spoil_one_image(folder):
+    """Replace the bytes of one packed image, with a manifest that goes along: its sha256 then gives it away."""
+    manifest = storage.read_json(f"{folder}/manifest.json")
+    for position, file in enumerate(manifest["files"]):
+        rows = shards.read_shard(f"{folder}/{file['name']}").to_pylist()
+        for row in rows:
+            if row["key"].endswith("good/001.png"):
+                row["image"] = encoded("RGB", (60, 60))
+                manifest["files"][position] = shards.write_shard(f"{folder}/{file['name']}", rows)
+    storage.write_json(f"{folder}/manifest.json", manifest)
+
+
+def test_a_shard_without_any_good_image(settings, ray_session, tmp_path):
+    good = tmp_path / "source" / "pill" / "test" / "good"
+    good.mkdir(parents=True)
+    for number in range(4):
+        (good / f"{number}.png").write_bytes(b"nothing" if number < 2 else encoded("RGB"))
+    pack(own_benchmark("bad"), str(tmp_path / "source"), str(tmp_path / "shards"), shard_size=2)
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint])
+    pill = results["benchmarks"]["bad"]["categories"]["pill"]
+    assert (pill["images"], pill["left_out"]) == (4, 2)
+    assert pill["image"]["auroc"]["value"] is None
+
+
+def test_damaged_shards_stop_the_run_and_leave_nothing_half_written(packed, settings, tmp_path):
+    copy = tmp_path / "shards"
+    shutil.copytree(packed, copy)
+    name = sorted(path.name for path in (copy / "drawn").glob("*.parquet"))[2]
+    content = (copy / "drawn" / name).read_bytes()
+    (copy / "drawn" / name).write_bytes(content[:-100])
+    with pytest.raises(ZsadError, match=f"{name}: not the file that manifest.json names"):
+        evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint])
+    written = files_below(str(tmp_path / "run"), "predictions")
+    assert not any(path.endswith(".tmp") or name in path for path in written)
+    (copy / "drawn" / name).write_bytes(content)
+    evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint])
+    assert len(rows_of(str(tmp_path / "run"))) == 27
+
+
+def test_run_json_holds_what_made_the_run(run, settings, packed):
+    recorded = json.loads(open(os.path.join(run, "run.json")).read())
+    assert recorded["settings"] | {
+        "method": "bayes-pfl", "backbone": "clip.pt", "image_size": 98, "samples": 2, "seed": 0, "precision": "fp32",
+        "batch_size": 3, "threads": 1, "device": "cpu", "activation": "gelu",
+    } == recorded["settings"]  # fmt: skip
+    assert len(recorded["settings"]["backbone_sha256"]) == 64
+    manifest = storage.read_json(storage.join(packed, "drawn", "manifest.json"))
+    assert recorded["benchmarks"]["drawn"]["files"] == manifest["files"]
+    assert recorded["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_errors_of_tasks_come_out_as_they_were(ray_session):
+    def work(unit):
+        if unit["number"] == 3:
+            raise ZsadError("file x, row 3: do this")
+        return unit
+
+    with pytest.raises(ZsadError, match="^file x, row 3: do this$"):
+        list(engine.map_units([{"number": number} for number in range(5)], work))
+
+    def wrong():
+        raise UsageError("write it so")
+
+    with pytest.raises(UsageError, match="^write it so$"):
+        engine.call(wrong)
