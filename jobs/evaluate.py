@@ -7,7 +7,6 @@ is missing.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import get_args
 
 from zsad_core.settings import Device, Precision, ScoringSettings
@@ -25,7 +24,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     default = ScoringSettings()
     parser.add_argument("--method", default=default.method, help="see `zsad ls methods` (default: %(default)s)")
     parser.add_argument(
-        "--backbone", default=default.backbone, metavar="NAME|FILE", help="see `zsad ls backbones` (default: %(default)s)"
+        "--backbone",
+        default=default.backbone,
+        metavar="NAME|FILE",
+        help="see `zsad ls backbones` (default: %(default)s)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -40,25 +42,24 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=default.seed, help="of the prompt samples (default: %(default)s)")
     parser.add_argument("--precision", choices=get_args(Precision), default=default.precision)
     parser.add_argument("--device", choices=get_args(Device), help="default: cuda where Ray has GPUs, else cpu")
-    parser.add_argument("--batch-size", type=int, metavar="IMAGES", help="images at once (default: 16 on a GPU, 4 else)")
-    parser.add_argument("--threads", type=int, default=default.threads, help="CPU threads a model (default: %(default)s)")
-    parser.add_argument("--actors", type=int, help="models at once (default: one a GPU, or as many as cores and memory take)")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="IMAGES", help="images at once (default: 16 on a GPU, 4 else)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=default.threads, help="CPU threads a model (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--actors", type=int, help="models at once (default: one a GPU, or as many as cores and memory take)"
+    )
 
 
 def model_settings(options: argparse.Namespace) -> ScoringSettings:
-    """The settings that the options and this Ray's hardware make; Ray has to be started."""
-    from pipelines import engine
-
-    names = {field.name for field in dataclasses.fields(ScoringSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
-    given["device"] = given.get("device") or ("cuda" if engine.gpus() else "cpu")
-    given.setdefault("batch_size", 16 if given["device"] == "cuda" else ScoringSettings.batch_size)
-    given.pop("checkpoint")
-    return ScoringSettings(**given)
+    """What the options of add_model_options say, but for the checkpoints."""
+    names = ("method", "backbone", "image_size", "samples", "seed", "precision", "threads", "batch_size", "device")
+    return ScoringSettings(**{name: getattr(options, name) for name in names})
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines import engine
     from pipelines.evaluate import evaluate
     from pipelines.tables import summary_table
     from zsad_core.errors import UsageError
@@ -66,7 +67,6 @@ def run(options: argparse.Namespace) -> int:
     if options.actors is not None and options.actors < 1:
         raise UsageError(f"--actors {options.actors}: at least 1 is needed")
     names = None if options.benchmarks == "all" else options.benchmarks.split(",")
-    engine.start()
     results = evaluate(
         options.shards, options.run_folder, model_settings(options), options.checkpoint, names, options.actors
     )

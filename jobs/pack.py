@@ -62,14 +62,15 @@ def run(options: argparse.Namespace) -> int:
     if size < 1:
         raise UsageError(f"--shard-size {size}: at least 1 is needed")
     benchmark = described_benchmark(names[0] if names else None, options)
-    engine.start()
-    manifest = pack(
-        benchmark, source, shards, strict=options.strict, overwrite=options.overwrite, shard_size=size
-    )
+    manifest = pack(benchmark, source, shards, strict=options.strict, overwrite=options.overwrite, shard_size=size)
     for warning in manifest["warnings"]:
         engine.say(f"warning: {warning}")
-    counts = [each for each in manifest["categories"].values() if each["normal"] + each["anomalous"] + each["unlabelled"]]
-    normal, anomalous, unlabelled = (sum(each[kind] for each in counts) for kind in ("normal", "anomalous", "unlabelled"))
+    counts = [
+        each for each in manifest["categories"].values() if each["normal"] + each["anomalous"] + each["unlabelled"]
+    ]
+    normal, anomalous, unlabelled = (
+        sum(each[kind] for each in counts) for kind in ("normal", "anomalous", "unlabelled")
+    )
     print(
         f"{benchmark.name}: {normal:,} normal and {anomalous:,} anomalous images"
         + (f", {unlabelled:,} without a label" if unlabelled else "")

@@ -10,11 +10,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines import engine, storage
+    from pipelines import storage
     from pipelines.reduce import reduce
     from pipelines.tables import summary_table
 
-    engine.start()
     print(summary_table(reduce(storage.normalise(options.run_folder))))
     print(f"\ntables: {options.run_folder}/metrics/table.md, table.csv, results.json")
     return 0

@@ -20,11 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines import engine
     from pipelines.validate import validate
 
     source = options.benchmark or options.layout or options.name
-    engine.start()
     report = validate(options.place, described_benchmark(options.benchmark, options) if source else None)
     for each in report.problems:
         row = "" if each.row is None else f" row {each.row}"

@@ -47,6 +47,7 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
 
 def dataset_of(units: list[dict]) -> ray.data.Dataset:
     """One row and one block a unit."""
+    start()
     return ray.data.from_items(units, override_num_blocks=len(units))
 
 
@@ -85,6 +86,7 @@ def call(function: Callable[..., dict], *arguments: Any) -> dict:
         except ZsadError as error:
             return None, error
 
+    start()
     value, error = ray.get(ray.remote(num_cpus=0.5, max_calls=1)(guarded_call).remote())
     if error:
         raise error
@@ -114,7 +116,9 @@ class Progress:
         line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"
         if self.done > before:
             rate = (self.done - before) / max(now - since, 1e-9)
-            ending = f"{_duration(now - since)} in all" if finished else f"{_duration((self.total - self.done) / rate)} left"
+            ending = (
+                f"{_duration(now - since)} in all" if finished else f"{_duration((self.total - self.done) / rate)} left"
+            )
             line += f", {rate:,.1f} {self.unit}/s, {ending}"
         end = "" if self.terminal and not finished else "\n"
         print(f"\r\x1b[2K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
@@ -146,4 +150,5 @@ def _native_messages_hidden() -> Iterator[None]:
 
 def gpus() -> int:
     """How many GPUs Ray has."""
+    start()
     return int(ray.cluster_resources().get("GPU", 0))

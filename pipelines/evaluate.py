@@ -42,7 +42,7 @@ def evaluate(
     if runs.UNTRAINED in files.values():
         engine.say("untrained method weights: the figures of this run mean nothing")
 
-    engine.start()
+    settings = settings.on(gpu=engine.gpus() > 0)
     scoring = {
         name: dataclasses.replace(settings, backbone=_absolute(settings.backbone), checkpoint=_absolute(file))
         for name, file in files.items()
@@ -52,7 +52,10 @@ def evaluate(
 
     for name, each in scoring.items():
         pending = [
-            unit for shard_set in sets if routes[shard_set.manifest["benchmark"]] == name for unit in _units(shard_set, run_uri)
+            unit
+            for shard_set in sets
+            if routes[shard_set.manifest["benchmark"]] == name
+            for unit in _units(shard_set, run_uri)
         ]
         count = actors or _actors_that_fit(each, facts[name]["parameter_bytes"])
         predict(pending, each, facts[name]["image_size"], min(count, len(pending)))
@@ -73,7 +76,8 @@ def _recorded(settings: ScoringSettings, files: dict[str, str], facts: dict) -> 
     del recorded["checkpoint"], recorded["parameter_bytes"]
     recorded["backbone"] = settings.backbone.rsplit("/", 1)[-1]
     recorded["checkpoints"] = {
-        name.rsplit("/", 1)[-1]: {"file": file.rsplit("/", 1)[-1], "sha256": _sha256(file)} for name, file in files.items()
+        name.rsplit("/", 1)[-1]: {"file": file.rsplit("/", 1)[-1], "sha256": _sha256(file)}
+        for name, file in files.items()
     }
     return recorded
 

@@ -41,9 +41,7 @@ def _scorer(settings: ScoringSettings) -> Scorer:
     def here(name: str) -> str:
         return storage.local_copy(name) if "://" in name else name
 
-    return Scorer(
-        dataclasses.replace(settings, backbone=here(settings.backbone), checkpoint=here(settings.checkpoint))
-    )
+    return Scorer(dataclasses.replace(settings, backbone=here(settings.backbone), checkpoint=here(settings.checkpoint)))
 
 
 def predict(units: list[dict], settings: ScoringSettings, image_size: int, actors: int) -> list[dict]:

@@ -49,7 +49,11 @@ def read_run(run: str) -> dict:
 def _differences(there: Any, now: Any, path: str = "") -> list[str]:
     if isinstance(there, dict) and isinstance(now, dict):
         keys = [*there, *(key for key in now if key not in there)]
-        return [line for key in keys for line in _differences(there.get(key), now.get(key), f"{path}.{key}" if path else key)]
+        return [
+            line
+            for key in keys
+            for line in _differences(there.get(key), now.get(key), f"{path}.{key}" if path else key)
+        ]
     if there == now:
         return []
     if isinstance(there, list) or isinstance(now, list):

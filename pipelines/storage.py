@@ -52,7 +52,9 @@ def list_tree(uri: str) -> tuple[list[str], list[str]]:
     filesystem.invalidate_cache()
     files, directories = [], []
     for path, info in filesystem.find(root, withdirs=True, detail=True).items():
-        relative = os.path.relpath(path, root) if isinstance(filesystem, LocalFileSystem) else path[len(root) :].strip("/")
+        relative = (
+            os.path.relpath(path, root) if isinstance(filesystem, LocalFileSystem) else path[len(root) :].strip("/")
+        )
         if relative not in (".", ""):
             (directories if info["type"] == "directory" else files).append(relative)
     return sorted(files), sorted(directories)

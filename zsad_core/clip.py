@@ -147,7 +147,9 @@ def load_backbone(
 def backbone_names() -> list[str]:
     """Every `ARCHITECTURE:WEIGHTS` of open_clip that this package can use, its own backbones first."""
     _register_own_backbones()
-    pretrained = [f"{name}:{tag}" for name, tag in open_clip.list_pretrained() if _is_usable(open_clip.get_model_config(name))]
+    pretrained = [
+        f"{name}:{tag}" for name, tag in open_clip.list_pretrained() if _is_usable(open_clip.get_model_config(name))
+    ]
     return [f"{name}:{RANDOM}" for name in _own_backbones()] + pretrained
 
 
@@ -167,8 +169,11 @@ def _is_usable(config: dict) -> bool:
 
 
 def _own_backbones() -> list[str]:
-    return sorted(file.name.removesuffix(".json") for file in resources.files("zsad_core.backbones").iterdir()
-                  if file.name.endswith(".json"))
+    return sorted(
+        file.name.removesuffix(".json")
+        for file in resources.files("zsad_core.backbones").iterdir()
+        if file.name.endswith(".json")
+    )
 
 
 def _register_own_backbones() -> None:
@@ -202,8 +207,10 @@ def _clip_by_name(source: str) -> nn.Module:
     if name not in open_clip.list_models():
         raise UsageError(f"{source}: neither a file nor a backbone by name; `zsad ls backbones` lists the names")
     if not _is_usable(open_clip.get_model_config(name)):
-        raise UsageError(f"{name}: not a ViT with CLIP's own text tower of the embedding's width; "
-                         "`zsad ls backbones` lists those that work")
+        raise UsageError(
+            f"{name}: not a ViT with CLIP's own text tower of the embedding's width; "
+            "`zsad ls backbones` lists those that work"
+        )
     tags = open_clip.list_pretrained_tags_by_model(name)
     if weights == RANDOM:
         with torch.random.fork_rng(devices=[]), _open_clip_quiet():
@@ -225,12 +232,18 @@ def _clip_from_file(path: str) -> nn.Module:
     state = read_tensors(path)
     if isinstance(state.get("state_dict"), dict):  # as open_clip's training script saves it
         state = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
-    state = {key: value for key, value in state.items() if key not in ("input_resolution", "context_length", "vocab_size")}
+    state = {
+        key: value for key, value in state.items() if key not in ("input_resolution", "context_length", "vocab_size")
+    }
     needed = ["visual.proj", "visual.conv1.weight", "visual.positional_embedding", "token_embedding.weight",
               "positional_embedding", "ln_final.weight", "text_projection"]  # fmt: skip
     missing = [key for key in needed if key not in state]
     if missing:
-        kind = "a ResNet's, and only ViTs work" if "visual.attnpool.positional_embedding" in state else "lacking " + ", ".join(missing)
+        kind = (
+            "a ResNet's, and only ViTs work"
+            if "visual.attnpool.positional_embedding" in state
+            else "lacking " + ", ".join(missing)
+        )
         raise ZsadError(f"{path}: not the state dict of a CLIP ViT in OpenAI's format ({kind})")
     try:
         clip = build_model_from_openai_state_dict(dict(state), quick_gelu=True).float()

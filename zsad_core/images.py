@@ -19,6 +19,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # PIL also opens formats that start other programs (EPS) or hold no picture of pixels; an archive has no use for them.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 
+
 class ImageError(ZsadError):
     """The bytes are no image that can be used; the message is a short reason without a file name."""
 

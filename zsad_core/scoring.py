@@ -14,6 +14,7 @@ from zsad_core.map_codec import quantise
 from zsad_core.methods import method_module
 from zsad_core.settings import ScoringSettings
 
+
 class Scores(NamedTuple):
     """Of n images: `text` and `map` parts of the image score (n,) float64; `codes` (n, S, S) uint16, smoothed maps."""
 
@@ -26,15 +27,16 @@ class Scorer:
     """A method on its device. Batches are formed in the order given, so equal calls give equal bytes."""
 
     def __init__(self, settings: ScoringSettings):
+        settings = settings.on(gpu=torch.cuda.is_available())
         torch.set_num_threads(settings.threads)
         # TF32 rounds float32 products to 10 bits: float32 is the reference and stays exact.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.settings = settings
         module = method_module(settings.method)
         self.protocol = module.PROTOCOL
-        self.method = module.build(
-            settings.backbone, settings.checkpoint, settings.image_size, settings.samples
-        ).to(settings.device)
+        self.method = module.build(settings.backbone, settings.checkpoint, settings.image_size, settings.samples).to(
+            settings.device
+        )
         self.image_size: int = self.method.backbone.image_size
 
     def score(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from zsad_core.errors import UsageError
@@ -17,8 +17,8 @@ class ScoringSettings:
 
     method: a name of zsad_core.methods. backbone: see zsad_core.clip. checkpoint: a file, or "random" (untrained).
     image_size: pixels of the model's square input, None for the backbone's default. samples: prompt samples R of an
-    image. batch_size: images at once. threads: CPU threads of one model; 1 by default, so that the number of models
-    on a machine changes no sum's order.
+    image. threads: CPU threads of one model; 1 by default, so that the number of models on a machine changes no sum's
+    order. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
     """
 
     method: str = "bayes-pfl"
@@ -28,15 +28,19 @@ class ScoringSettings:
     samples: int = 10
     seed: int = 0
     precision: Precision = "fp32"
-    batch_size: int = 4
     threads: int = 1
-    device: Device = "cpu"
+    batch_size: int | None = None
+    device: Device | None = None
 
     def __post_init__(self) -> None:
-        for name in ("samples", "batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 is needed")
-        if self.image_size is not None and self.image_size < 1:
-            raise UsageError(f"--image-size {self.image_size}: at least 1 is needed")
+        for name in ("image_size", "samples", "threads", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
         if self.precision not in get_args(Precision):
             raise UsageError(f"--precision {self.precision}: one of {', '.join(get_args(Precision))}")
+
+    def on(self, gpu: bool) -> ScoringSettings:
+        """The same with a device and a batch size, where they were left open, for a machine with or without a GPU."""
+        device = self.device or ("cuda" if gpu else "cpu")
+        return replace(self, device=device, batch_size=self.batch_size or (16 if device == "cuda" else 4))

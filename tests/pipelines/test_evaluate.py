@@ -32,7 +32,11 @@ CATEGORIES = ["grid", "pill", "wood"]
 @pytest.fixture(scope="module")
 def settings(bayes_pfl_golden):
     return ScoringSettings(
-        backbone=bayes_pfl_golden.backbone, checkpoint=bayes_pfl_golden.checkpoint, image_size=98, samples=2, batch_size=3
+        backbone=bayes_pfl_golden.backbone,
+        checkpoint=bayes_pfl_golden.checkpoint,
+        image_size=98,
+        samples=2,
+        batch_size=3,
     )
 
 
@@ -141,13 +145,6 @@ def test_batch_and_shard_size_move_codes_by_one_at_most(source, run, settings, t
             assert round(result["value"], 4) == round(results["benchmarks"]["drawn"]["mean"][level][metric]["value"], 4)
 
 
-def test_the_seed_changes_predictions(packed, run, settings, tmp_path):
-    other = dataclasses.replace(settings, seed=1)
-    evaluate(packed, str(tmp_path / "run"), other, [settings.checkpoint], actors=1)
-    here, there = rows_of(run), rows_of(str(tmp_path / "run"))
-    assert all(row["score_text"] != there[key]["score_text"] for key, row in here.items())
-
-
 def test_only_missing_shards_are_done_again(packed, run, settings, tmp_path):
     copy = str(tmp_path / "run")
     shutil.copytree(run, copy)
@@ -161,31 +158,23 @@ def test_only_missing_shards_are_done_again(packed, run, settings, tmp_path):
 
 def test_another_run_in_the_folder_is_refused(packed, run, settings):
     before = files_below(run, ".")
-    for other, difference in [
-        (dataclasses.replace(settings, seed=5), r"settings.seed: 0 \| 5"),
-        (dataclasses.replace(settings, backbone="zsad-small:random", image_size=64), "settings.backbone: clip.pt"),
-    ]:
-        checkpoint = settings.checkpoint if other.backbone == settings.backbone else "random"
-        with pytest.raises(ZsadError, match=f"holds another run(.|\n)*{difference}"):
-            evaluate(packed, run, other, [checkpoint])
+    with pytest.raises(ZsadError, match=r"holds another run(.|\n)*settings.seed: 0 \| 5"):
+        evaluate(packed, run, dataclasses.replace(settings, seed=5), [settings.checkpoint])
     assert files_below(run, ".") == before
 
 
 def test_nothing_is_written_where_the_model_is_wrong(packed, settings, tmp_path):
-    target = tmp_path / "run"
     damaged = tmp_path / "half.pth"
     damaged.write_bytes(open(settings.checkpoint, "rb").read()[:5000])
+    small = dataclasses.replace(settings, backbone="zsad-small:random")
     for other, checkpoint, kind, message in [
-        (dataclasses.replace(settings, backbone="zsad-small:random"), settings.checkpoint, UsageError, "patch size 16"),
-        (dataclasses.replace(settings, backbone="zsad-small:random", image_size=64), settings.checkpoint, ZsadError,
-         "made for another backbone"),
+        (small, settings.checkpoint, UsageError, "98 is no multiple of the patch size 16"),
         (settings, str(damaged), ZsadError, "half.pth: not a readable checkpoint"),
-        (settings, str(tmp_path / "none.pth"), ZsadError, "none.pth: "),
-        (dataclasses.replace(settings, method="winclip"), settings.checkpoint, UsageError, "no method is named winclip"),
-    ]:  # fmt: skip
+        (settings, str(tmp_path / "none.pth"), ZsadError, "none.pth: no such file"),
+    ]:
         with pytest.raises(kind, match=message):
-            evaluate(packed, str(target), other, [checkpoint])
-        assert not target.exists()
+            evaluate(packed, str(tmp_path / "run"), other, [checkpoint])
+        assert not (tmp_path / "run").exists()
 
 
 def test_two_auxiliary_sets_in_one_run(source, settings, bayes_pfl_golden, tmp_path):
@@ -239,15 +228,19 @@ def test_bad_samples_become_rows_that_say_why(settings, ray_session, tmp_path):
     masks = source / "pill" / "ground_truth" / "crack"
     (crack / "nomask.png").write_bytes(encoded("RGB"))
     (crack / "black.png").write_bytes(encoded("RGB"))
-    (masks / "black_mask.png").write_bytes(encoded("L", (60, 40)) and black((60, 40)))
+    (masks / "black_mask.png").write_bytes(black((60, 40)))
     (crack / "othersize.png").write_bytes(encoded("RGB"))
     (masks / "othersize_mask.png").write_bytes(black((30, 40)))
     pack(own_benchmark("bad"), str(source), str(tmp_path / "shards"), shard_size=7)
     spoil_one_image(str(tmp_path / "shards" / "bad"))
     results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint])
 
-    rows = {key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if key.count("good")}
-    marked = {key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if "crack" in key}
+    rows = {
+        key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if key.count("good")
+    }
+    marked = {
+        key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if "crack" in key
+    }
     for name in ("grey16.png", "palette.png", "cmyk.jpg", "grey.png", "rgba.png", "turned.jpg"):
         assert rows[name]["error"] is None and 0 < rows[name]["score"] < 1, name
     for name, reason in {"empty.png": "empty file", "truncated.png": "truncated", "text.png": "not an image",
@@ -305,9 +298,6 @@ def test_damaged_shards_stop_the_run_and_leave_nothing_half_written(packed, sett
         evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint])
     written = files_below(str(tmp_path / "run"), "predictions")
     assert not any(path.endswith(".tmp") or name in path for path in written)
-    (copy / "drawn" / name).write_bytes(content)
-    evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint])
-    assert len(rows_of(str(tmp_path / "run"))) == 27
 
 
 def test_run_json_holds_what_made_the_run(run, settings, packed):

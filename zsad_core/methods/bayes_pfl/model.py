@@ -55,9 +55,7 @@ class ResidualCrossModalAttention(nn.Module):
         """text (B, M, D), tokens (B, N, V) -> normalised text (B, M, D) and normalised patches (B, N, D)."""
         batch, _, width = text.shape
         patches = F.normalize(self.patch_projections[layer](tokens), dim=-1)
-        queries, keys = (
-            x.view(batch, -1, HEADS, width // HEADS).transpose(1, 2) for x in (self.query(text), patches)
-        )
+        queries, keys = (x.view(batch, -1, HEADS, width // HEADS).transpose(1, 2) for x in (self.query(text), patches))
         # The published scale is that of the full width, not of one head's.
         attended = F.scaled_dot_product_attention(queries, keys, keys, scale=width**-0.5)
         return F.normalize(text + attended.transpose(1, 2).flatten(2), dim=-1), patches

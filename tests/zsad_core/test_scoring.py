@@ -1,0 +1,120 @@
+"""The scorer: a prediction is a function of the image and the settings, of nothing else."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.ndimage import gaussian_filter
+
+from zsad_core.errors import UsageError
+from zsad_core.images import CLIP_MEAN, CLIP_STD
+from zsad_core.scoring import Scorer
+from zsad_core.settings import ScoringSettings
+
+COUNT = 5
+PROMPTS = ["bottle", "metal nut", "a thing with a long name", "pill", "pill"]
+SHA256S = [f"{number:064x}" for number in range(COUNT)]
+SMALL_DEFECT = [False, True, False, False, True]
+
+
+@pytest.fixture(scope="module")
+def settings(bayes_pfl_golden):
+    return ScoringSettings(
+        backbone=bayes_pfl_golden.backbone,
+        checkpoint=bayes_pfl_golden.checkpoint,
+        image_size=98,
+        samples=3,
+        batch_size=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (COUNT, 98, 98, 3), dtype=np.uint8)
+
+
+def score(settings, pixels, order=range(COUNT)):
+    order = list(order)
+    return Scorer(settings).score(
+        pixels[order], *([values[i] for i in order] for values in (PROMPTS, SHA256S, SMALL_DEFECT))
+    )
+
+
+@pytest.fixture(scope="module")
+def scores(settings, pixels):
+    return score(settings, pixels)
+
+
+def assert_same(one, other):
+    assert_allclose(one.text, other.text, rtol=0, atol=5e-6)
+    assert_allclose(one.map, other.map, rtol=0, atol=5e-6)
+    assert np.abs(one.codes.astype(int) - other.codes).max() <= 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 9])
+def test_batch_size_changes_nothing(settings, pixels, scores, batch_size):
+    assert_same(score(dataclasses.replace(settings, batch_size=batch_size), pixels), scores)
+
+
+def test_order_changes_nothing(settings, pixels, scores):
+    order = [3, 0, 4, 2, 1]
+    backwards = score(settings, pixels, order)
+    assert_same(backwards, type(scores)(*(values[order] for values in scores)))
+
+
+def test_equal_calls_give_equal_bytes(settings, pixels, scores):
+    again = score(settings, pixels)
+    assert all(np.array_equal(one, other) for one, other in zip(again, scores))
+
+
+def test_seed_and_samples_change_the_prediction(settings, pixels, scores):
+    for other in (dataclasses.replace(settings, seed=1), dataclasses.replace(settings, samples=4)):
+        assert not np.isclose(score(other, pixels).text, scores.text, atol=1e-7).any()
+
+
+def test_stored_values_are_the_models(settings, pixels, scores):
+    """k and sigma scaled from 518 to 98 px, the map's score from the unsmoothed map, codes from the smoothed one."""
+    scorer = Scorer(settings)
+    images = (pixels / 255 - CLIP_MEAN) / CLIP_STD
+    with torch.inference_mode():
+        prediction = scorer.method(
+            torch.from_numpy(images).permute(0, 3, 1, 2).float(), PROMPTS, scorer.method.draw_noise(0, SHA256S)
+        )
+    maps = prediction.anomaly_map.numpy().astype(np.float64)
+    highest = [np.sort(one, axis=None)[-(1 if small else round(2000 * (98 / 518) ** 2)) :].mean()
+               for one, small in zip(maps, SMALL_DEFECT)]  # fmt: skip
+    assert_allclose(scores.map, highest, rtol=0, atol=5e-6)
+    assert_allclose(scores.text, prediction.image_score_text, rtol=0, atol=5e-6)
+    smoothed = np.stack([gaussian_filter(one, 8 * 98 / 518) for one in maps])
+    assert np.abs(scores.codes - 65535 * smoothed).max() <= 1
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
+def test_low_precision_stays_near(settings, pixels, scores, precision, tolerance):
+    low = score(dataclasses.replace(settings, precision=precision), pixels)
+    assert_allclose(low.text, scores.text, rtol=0, atol=tolerance)
+    assert 0 < np.abs(low.codes.astype(int) - scores.codes).mean() / 65535 < tolerance
+
+
+def test_nothing_to_score(settings, pixels):
+    nothing = score(settings, pixels, [])
+    assert nothing.text.shape == nothing.map.shape == (0,) and nothing.codes.shape == (0, 98, 98)
+
+
+def test_facts_name_weights_and_protocol(settings):
+    facts = Scorer(settings).facts()
+    assert facts["image_size"] == 98 and facts["activation"] == "gelu" and len(facts["backbone_sha256"]) == 64
+    assert (facts["top_k"], facts["top_k_small_defect"]) == (72, 1)
+    assert_allclose(facts["smoothing_sigma"], 8 * 98 / 518)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"batch_size": 0}, "--batch-size 0"), ({"samples": -1}, "--samples -1"), ({"threads": 0}, "--threads 0"),
+     ({"image_size": 0}, "--image-size 0"), ({"precision": "int8"}, "--precision int8: one of fp32, bf16, fp16")],
+)  # fmt: skip
+def test_wrong_settings(settings, change, message):
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(settings, **change)
