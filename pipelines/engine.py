@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import time
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import ray
 import ray.data
@@ -28,7 +29,7 @@ def start() -> None:
         if os.environ.get("RAY_ADDRESS"):
             ray.init(**quiet)
         else:
-            ray.init(address="local", include_dashboard=False, **quiet)
+            _start_here(address="local", include_dashboard=False, **quiet)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -119,7 +120,8 @@ class Progress:
             ending = (
                 f"{_duration(now - since)} in all" if finished else f"{_duration((self.total - self.done) / rate)} left"
             )
-            line += f", {rate:,.1f} {self.unit}/s, {ending}"
+            shown = f"{rate:,.1f}" if rate >= 1 else f"{rate:.2g}"
+            line += f", {shown} {self.unit}/s, {ending}"
         end = "" if self.terminal and not finished else "\n"
         print(f"\r\x1b[2K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
 
@@ -133,6 +135,20 @@ def _duration(seconds: float) -> str:
 def say(text: str) -> None:
     """A line for the user, apart from the output proper."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _start_here(**options: Any) -> None:
+    """Ray gives its own processes 30 seconds to start, which a busy small machine may miss once."""
+    for attempts_left in (2, 1, 0):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:  # it raises a plain one
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            if not attempts_left:
+                raise ZsadError("Ray could not start within its time; is this machine very busy?") from None
 
 
 @contextlib.contextmanager

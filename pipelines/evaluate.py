@@ -39,8 +39,6 @@ def evaluate(
     files, routes = runs.route_checkpoints(
         checkpoints, {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     )
-    if runs.UNTRAINED in files.values():
-        engine.say("untrained method weights: the figures of this run mean nothing")
 
     settings = settings.on(gpu=engine.gpus() > 0)
     scoring = {
@@ -48,7 +46,10 @@ def evaluate(
         for name, file in files.items()
     }
     facts = {name: describe(each) for name, each in scoring.items()}
-    runs.open_run(run_uri, _recorded(settings, files, next(iter(facts.values()))), _benchmarks(sets, routes))
+    recorded = _recorded(settings, files, next(iter(facts.values())))
+    if runs.is_untrained(recorded):
+        engine.say("untrained weights: the figures of this run mean nothing")
+    runs.open_run(run_uri, recorded, _benchmarks(sets, routes))
 
     for name, each in scoring.items():
         pending = [

@@ -39,6 +39,11 @@ def open_run(run: str, settings: dict, benchmarks: dict) -> None:
     storage.write_json(uri, {**identity, "versions": versions, "command": sys.argv})
 
 
+def is_untrained(settings: dict) -> bool:
+    """Whether random weights stand where trained ones should, in the method or in the backbone."""
+    return UNTRAINED in settings["checkpoints"] or settings["backbone"].endswith(f":{UNTRAINED}")
+
+
 def read_run(run: str) -> dict:
     """The content of `<run>/run.json`."""
     if not storage.exists(storage.join(run, "run.json")):

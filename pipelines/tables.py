@@ -7,6 +7,8 @@ import io
 import re
 from typing import Any, NamedTuple
 
+from pipelines.runs import is_untrained
+
 
 class Column(NamedTuple):
     """A metric in the results: `group` is a key of results.json (image, image_plain, pixel), `metric` one below it."""
@@ -62,6 +64,7 @@ def table_markdown(results: dict) -> str:
     """A table over the benchmarks, then one a benchmark over its categories; remarks below each."""
     parts = [
         "# Results",
+        _escape(_made_by(results["run"])),
         _LEGEND,
         _markdown("Benchmark", _benchmark_rows(results)),
         _remark_list(_benchmark_remarks(results), _escape),
@@ -74,7 +77,7 @@ def table_markdown(results: dict) -> str:
             remarks.append((", ".join(absent), ["no image"]))
         parts += [f"## {_escape(name)}", _markdown("Category", rows), _remark_list(remarks, _escape)]
     if any(_FEWER in part for part in parts):
-        parts.insert(2, _FEWER_LEGEND)
+        parts.insert(3, _FEWER_LEGEND)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -99,6 +102,21 @@ def summary_table(results: dict) -> str:
     if any(_FEWER in cell for row in rows for cell in row):
         text.append(_FEWER_LEGEND)
     return "\n".join([*text, _remark_list(remarks, str)]).rstrip("\n")
+
+
+def _made_by(settings: dict) -> str:
+    """One line on the model behind the figures, so that a table that is passed on says what made it."""
+    weights = [
+        f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
+        for auxiliary, facts in settings["checkpoints"].items()
+    ]
+    line = (
+        f"{settings['method']} on {settings['backbone']}, {settings['image_size']} x {settings['image_size']} pixels, "
+        f"{settings['samples']} samples, seed {settings['seed']}, {settings['precision']}; weights: {', '.join(weights)}."
+    )
+    if is_untrained(settings):
+        line += " Untrained weights: the figures mean nothing."
+    return line
 
 
 def _benchmark_rows(results: dict) -> list[list[str]]:

@@ -35,6 +35,9 @@ class PositionResize(NamedTuple):
     antialias: bool = True
 
 
+PUBLISHED_RESIZE = PositionResize()  # that of most methods; a method may name another
+
+
 class ImageTokens(NamedTuple):
     """What the image tower gives for B images: `patches` of the four quarter-point blocks, each (B, N, V) without the
     class token and before ln_post; `feature` (B, D) = ln_post(class token) @ proj, not normalised."""
@@ -129,7 +132,7 @@ def load_backbone(
     *,
     image_size: int | None = None,
     activation: Activation | None = None,
-    position_resize: PositionResize = PositionResize(),
+    position_resize: PositionResize = PUBLISHED_RESIZE,
 ) -> Backbone:
     """Build the backbone that `source` names (see the module's docstring), at `image_size` x `image_size` pixels.
 

@@ -78,7 +78,7 @@ def test_validate_names_every_bad_file(source, tmp_path):
 @pytest.mark.slow
 def test_evaluate_and_reduce(finished):
     run, out, err = finished
-    assert "untrained method weights: the figures of this run mean nothing" in err
+    assert "untrained weights: the figures of this run mean nothing" in err
     assert re.search(r"predict: 16 of 16 images, [\d.]+ images/s, .* in all", err)
     assert out.rstrip().endswith(f"tables: {run}/metrics/table.md, table.csv, results.json")
     assert plain_check(str(run)) == 0

@@ -3,9 +3,9 @@
 import dataclasses
 import hashlib
 import io
-import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -165,7 +165,7 @@ def test_another_run_in_the_folder_is_refused(packed, run, settings):
 
 def test_nothing_is_written_where_the_model_is_wrong(packed, settings, tmp_path):
     damaged = tmp_path / "half.pth"
-    damaged.write_bytes(open(settings.checkpoint, "rb").read()[:5000])
+    damaged.write_bytes(Path(settings.checkpoint).read_bytes()[:5000])
     small = dataclasses.replace(settings, backbone="zsad-small:random")
     for other, checkpoint, kind, message in [
         (small, settings.checkpoint, UsageError, "98 is no multiple of the patch size 16"),
@@ -301,7 +301,7 @@ def test_damaged_shards_stop_the_run_and_leave_nothing_half_written(packed, sett
 
 
 def test_run_json_holds_what_made_the_run(run, settings, packed):
-    recorded = json.loads(open(os.path.join(run, "run.json")).read())
+    recorded = storage.read_json(os.path.join(run, "run.json"))
     assert recorded["settings"] | {
         "method": "bayes-pfl", "backbone": "clip.pt", "image_size": 98, "samples": 2, "seed": 0, "precision": "fp32",
         "batch_size": 3, "threads": 1, "device": "cpu", "activation": "gelu",

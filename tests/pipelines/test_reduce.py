@@ -45,7 +45,7 @@ def sample(rng, key, category, label, mask=True, error=None):
 
 def write_run(folder, benchmarks, per_file=5):
     """`benchmarks`: name -> (levels, {category: (expected normal, expected anomalous)}, rows)."""
-    run = {"settings": {"method": "bayes-pfl", "seed": 0}, "benchmarks": {}, "versions": {}, "command": ["evaluate"]}
+    run = {"settings": SETTINGS, "benchmarks": {}, "versions": {}, "command": ["evaluate"]}
     for name, (levels, categories, rows) in benchmarks.items():
         files = [rows[start : start + per_file] for start in range(0, len(rows), per_file)]
         names = [f"test-{i:05d}-of-{len(files):05d}.parquet" for i in range(len(files))]
@@ -145,7 +145,7 @@ def test_the_checker_sees_a_wrong_value(copied, plain_check):
 
 def test_what_is_counted_and_what_is_left_out(run):
     results = json.loads((run / "metrics" / "results.json").read_text())
-    assert results["run"] == {"method": "bayes-pfl", "seed": 0}
+    assert results["run"] == SETTINGS
     counted = {
         (name, category): tuple(
             result[count] for count in ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")

@@ -19,7 +19,7 @@ def test_writes_and_lists(root):
     storage.write_json(storage.join(root, "y.json"), {"ü": 1})
     assert storage.read_bytes(storage.join(root, "a/b c/x.bin")) == b"123"
     assert storage.read_json(storage.join(root, "y.json")) == {"ü": 1}
-    files, directories = storage.list_tree(root)
+    files, _ = storage.list_tree(root)
     assert files == ["a/b c/x.bin", "y.json"]
     assert storage.list_names(root) == ["a", "y.json"]
     assert storage.exists(storage.join(root, "y.json")) and not storage.exists(storage.join(root, "z.json"))

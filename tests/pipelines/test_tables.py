@@ -8,6 +8,16 @@ from pipelines.tables import summary_table, table_csv, table_markdown
 
 IMAGE, PIXEL = ("auroc", "ap", "f1_max"), ("auroc", "ap", "f1_max", "aupro", "aupro_200")
 
+SETTINGS = {
+    "method": "bayes-pfl",
+    "backbone": "ViT-L-14-336:openai",
+    "image_size": 518,
+    "samples": 10,
+    "seed": 0,
+    "precision": "fp32",
+    "checkpoints": {"VisA": {"file": "a_b.pth"}, "other.pth": {"file": "other.pth"}},
+}
+
 
 def category(value, **more):
     result = {"images": 10, "anomalous": 4, "left_out": 0, "unlabelled": 0, "pixel_left_out": 0, "expected": None}
@@ -26,7 +36,7 @@ def results():
     nut = category(None, pixel={metric: {"value": None} for metric in PIXEL}, unlabelled=1)
     pixel_mean = {metric: {"value": 0.98765432109876, "categories": 1} for metric in PIXEL}
     return {
-        "run": {},
+        "run": SETTINGS,
         "benchmarks": {
             "our | line": {"categories": {"wood": wood, "metal_nut *": nut}, "mean": mean(0.5, 1, pixel_mean)},
             "HeadCT": {"categories": {"head ct": category(1.0)}, "mean": mean(1.0, 1)},
@@ -79,3 +89,15 @@ def test_summary_is_aligned_and_shows_the_categories_of_a_single_benchmark():
     single = results()
     del single["benchmarks"]["our | line"]
     assert [line.split("  ")[0] for line in summary_table(single).splitlines()[2:]] == ["head ct", "mean"]
+
+
+def test_markdown_says_what_made_the_figures():
+    trained = table_markdown(results())
+    assert (
+        "bayes-pfl on ViT-L-14-336:openai, 518 x 518 pixels, 10 samples, seed 0, fp32; "
+        "weights: a_b.pth (trained on VisA), other.pth.\n" in trained
+    )
+    for change in ({"backbone": "ViT-B-16:random"}, {"checkpoints": {"random": {"file": "random"}}}):
+        untrained = results() | {"run": SETTINGS | change}
+        assert "Untrained weights: the figures mean nothing." in table_markdown(untrained)
+    assert "Untrained" not in trained

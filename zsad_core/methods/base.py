@@ -8,8 +8,9 @@ that the user gave, `checkpoint` may be "random" (untrained) and `image_size` No
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 

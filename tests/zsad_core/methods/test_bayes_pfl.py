@@ -1,6 +1,7 @@
 """Bayes-PFL against the published implementation's outputs, and the mistakes that these must catch."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_other_files_are_no_checkpoint(bayes_pfl_golden, tmp_path, content, caps
 
 
 def test_damaged_and_missing_checkpoints(bayes_pfl_golden, tmp_path):
-    (tmp_path / "half.pth").write_bytes(open(bayes_pfl_golden.checkpoint, "rb").read()[:1000])
+    (tmp_path / "half.pth").write_bytes(Path(bayes_pfl_golden.checkpoint).read_bytes()[:1000])
     for name in ("half.pth", "none.pth"):
         with pytest.raises(ZsadError, match=f"{name}: "):
             built(bayes_pfl_golden, checkpoint=str(tmp_path / name))

@@ -7,7 +7,8 @@ T = (bank size) x R: prompt pairs of an image.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
