@@ -164,7 +164,7 @@ def _native_messages_hidden() -> Iterator[None]:
         os.close(kept)
 
 
-def gpus() -> int:
-    """How many GPUs Ray has."""
+def resources() -> dict[str, float]:
+    """What all of Ray's nodes have together: CPU (cores), GPU, memory (bytes)."""
     start()
-    return int(ray.cluster_resources().get("GPU", 0))
+    return {name: ray.cluster_resources().get(name, 0.0) for name in ("CPU", "GPU", "memory")}

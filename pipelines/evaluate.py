@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 
-import ray
-
 from pipelines import engine, predictions, runs, shards, storage
 from pipelines.predict import describe, predict
 from pipelines.reduce import reduce
@@ -40,7 +38,7 @@ def evaluate(
         checkpoints, {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     )
 
-    settings = settings.on(gpu=engine.gpus() > 0)
+    settings = settings.on(gpu=engine.resources()["GPU"] > 0)
     scoring = {
         name: dataclasses.replace(settings, backbone=_absolute(settings.backbone), checkpoint=_absolute(file))
         for name, file in files.items()
@@ -123,9 +121,9 @@ def _units(shard_set: shards.ShardSet, run_uri: str) -> list[dict]:
 
 
 def _actors_that_fit(settings: ScoringSettings, parameter_bytes: int) -> int:
-    resources = ray.cluster_resources()
+    there = engine.resources()
     if settings.device == "cuda":
-        return max(1, int(resources.get("GPU", 1)))
-    by_cores = int(resources["CPU"]) // settings.threads
-    by_memory = int(resources["memory"] // (parameter_bytes + WORKER_BYTES))
+        return max(1, int(there["GPU"]))
+    by_cores = int(there["CPU"]) // settings.threads
+    by_memory = int(there["memory"] // (parameter_bytes + WORKER_BYTES))
     return max(1, min(by_cores, by_memory))

@@ -53,12 +53,13 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, actor
     """
     if not units:
         return []
-    # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model; small
-    # shares let all steps fit on two cores, where whole cores would stall.
-    model = {"num_gpus": 1} if settings.device == "cuda" else {"num_cpus": 0.25 * settings.threads}
+    # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model. Shares
+    # of a core, half of all cores for the actors at most: where one step takes all there is, the others never start.
+    share = min(0.25 * settings.threads, 0.5 * engine.resources()["CPU"] / actors)
+    model = {"num_gpus": 1} if settings.device == "cuda" else {"num_cpus": share}
     dataset = (
         engine.dataset_of([{**unit, "image_size": image_size} for unit in units])
-        .map(engine.guarded(_read), num_cpus=0.5)
+        .map(engine.guarded(_read), num_cpus=0.4)
         .map(_Model, fn_constructor_args=(settings,), compute=ray.data.ActorPoolStrategy(size=actors), **model)
         .map(engine.guarded(_write), num_cpus=0.3)
     )
