@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 
 from zsad_core.errors import UsageError, ZsadError
@@ -45,13 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("ZSAD_DEBUG"):
             raise
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        return _fail(f"{type(error).__name__}: {lines[-1] if lines else error} (ZSAD_DEBUG=1 shows where)", 1)
+        return _fail(f"{_cause(error)} (ZSAD_DEBUG=1 shows where)", 1)
 
 
 def run_module(name: str) -> None:
     """What `python -m jobs.<name>` does: the same as `zsad <name>`."""
     sys.exit(main([name, *sys.argv[1:]]))
+
+
+def _cause(error: Exception) -> str:
+    """One line on an unexpected error; one of a Ray task holds a text of tracebacks whose first ends with the cause."""
+    raised = re.search(r"^(?:\w+\.)*\w*(?:Error|Exception): .+", str(error), re.MULTILINE)
+    first = next(iter(str(error).splitlines()), "")
+    return raised.group(0) if raised else f"{type(error).__name__}: {first}"
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,6 +1,6 @@
 """Draw a small data set, pack it, evaluate it with the package's own backbone and print the table.
 
-Nothing is downloaded. Started again on the same folder, it only does what is missing.
+Nothing is downloaded. Started again on the same folder, it draws and packs anew and keeps the finished predictions.
 """
 
 from __future__ import annotations

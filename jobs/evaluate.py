@@ -66,9 +66,16 @@ def run(options: argparse.Namespace) -> int:
 
     if options.actors is not None and options.actors < 1:
         raise UsageError(f"--actors {options.actors}: at least 1 is needed")
-    names = None if options.benchmarks == "all" else options.benchmarks.split(",")
+    names = [name.strip() for name in options.benchmarks.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--benchmarks: name at least one, or all")
     results = evaluate(
-        options.shards, options.run_folder, model_settings(options), options.checkpoint, names, options.actors
+        options.shards,
+        options.run_folder,
+        model_settings(options),
+        options.checkpoint,
+        None if names == ["all"] else names,
+        options.actors,
     )
     print(summary_table(results))
     print(f"\ntables: {options.run_folder}/metrics/table.md, table.csv, results.json")

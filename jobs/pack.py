@@ -44,6 +44,8 @@ def described_benchmark(name: str | None, options: argparse.Namespace):
         raise UsageError("data of your own needs both --layout and --name; a benchmark of the table is named instead")
     if options.variant:
         raise UsageError(f"--variant {options.variant}: data of your own has one test list only")
+    if options.mask_threshold is not None and not 0 <= options.mask_threshold < 255:
+        raise UsageError(f"--mask-threshold {options.mask_threshold}: a grey value from 0 to 254 is needed")
     described = own_benchmark(options.name, options.layout)
     if options.mask_threshold is None:
         return described
@@ -71,9 +73,11 @@ def run(options: argparse.Namespace) -> int:
     normal, anomalous, unlabelled = (
         sum(each[kind] for each in counts) for kind in ("normal", "anomalous", "unlabelled")
     )
+    unusable = sum(each["errors"] for each in counts)
     print(
         f"{benchmark.name}: {normal:,} normal and {anomalous:,} anomalous images"
         + (f", {unlabelled:,} without a label" if unlabelled else "")
+        + (f", {unusable:,} of them unusable" if unusable else "")
         + f"; categories: {len(counts)}, shards: {len(manifest['files'])} "
         f"({sum(file['bytes'] for file in manifest['files']) / 1e6:,.1f} MB) in {shards.rstrip('/')}/{benchmark.name}"
     )

@@ -19,9 +19,14 @@ from zsad_core.errors import ZsadError
 
 def start() -> None:
     """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it); without one, start Ray in this machine."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = None  # a shard stays one block whatever its size
     if ray.is_initialized():
         return
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    say("starting Ray")
     # Ray's native layer warns on every start of an actor pool (ray-project/ray#53727), and says so when told not to.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -30,17 +35,13 @@ def start() -> None:
             ray.init(**quiet)
         else:
             _start_here(address="local", include_dashboard=False, **quiet)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.target_max_block_size = None  # a shard stays one block whatever its size
 
 
 def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 0.5) -> Iterator[dict]:
     """Yield `work(unit)` for every unit, in the order in which they finish; each runs in a Ray task of its own.
 
-    `work` and its results travel between processes: plain values, small results. A ZsadError raised in it is raised
-    here.
+    `work` and its results travel between processes: plain values, small results. ZsadErrors raised in it are raised
+    here, together, after all other units.
     """
     if units:
         yield from results(dataset_of(units).map(guarded(work), num_cpus=cpus))
@@ -53,7 +54,8 @@ def dataset_of(units: list[dict]) -> ray.data.Dataset:
 
 
 def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:
-    """`work` as a step of a dataset: a ZsadError becomes a row that passes all later steps and that `results` raises.
+    """`work` as a step of a dataset: a ZsadError, or an error of the storage, becomes a row that passes all later
+    steps and that `results` raises.
 
     Ray turns an exception of a task into a text with tracebacks; the user is to see the message alone.
     """
@@ -64,18 +66,23 @@ def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:
             return unit
         try:
             return work(unit)
-        except ZsadError as error:
+        except (ZsadError, OSError) as error:
             return {"failure": str(error)}
 
     return step
 
 
 def results(dataset: ray.data.Dataset) -> Iterator[dict]:
-    """The rows of a dataset of guarded steps, as its tasks finish; raises ZsadError at the first failure."""
+    """The rows of a dataset of guarded steps, as its tasks finish; at the end a ZsadError that names all failures."""
+    failures = []
     for row in dataset.iter_rows():
         if "failure" in row:
-            raise ZsadError(row["failure"])
-        yield row
+            failures.append(row["failure"])
+        else:
+            yield row
+    if failures:
+        more = f"\nand {len(failures) - 10} more" if len(failures) > 10 else ""
+        raise ZsadError("\n".join(sorted(failures)[:10]) + more)
 
 
 def call(function: Callable[..., dict], *arguments: Any) -> dict:
@@ -102,6 +109,7 @@ class Progress:
         self.done, self.started, self.shown = 0, time.monotonic(), float("-inf")
         self.first: tuple[float, int] | None = None  # when the first were done and how many: workers start before that
         self.terminal = sys.stderr.isatty()
+        self._show(self.started)
 
     def advance(self, count: int) -> None:
         self.done += count
@@ -113,7 +121,7 @@ class Progress:
 
     def _show(self, now: float) -> None:
         finished = self.done >= self.total
-        since, before = (self.started, 0) if finished else self.first
+        since, before = (self.started, 0) if finished or not self.first else self.first
         line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"
         if self.done > before:
             rate = (self.done - before) / max(now - since, 1e-9)

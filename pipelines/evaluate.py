@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 
 from pipelines import engine, predictions, runs, shards, storage
 from pipelines.predict import describe, predict
 from pipelines.reduce import reduce
-from zsad_core.errors import ZsadError
-from zsad_core.settings import ScoringSettings
+from zsad_core.errors import UsageError
+from zsad_core.settings import ScoringSettings, split_backbone
 
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
 
@@ -30,6 +29,7 @@ def evaluate(
     the content of `<run>/metrics/results.json`. Raises ZsadError where the run folder holds another run.
     """
     shards_uri, run_uri = storage.normalise(shards_uri), storage.normalise(run_uri)
+    runs.check_folder(run_uri)
     sets = shards.find_manifests(shards_uri, benchmark_names)
     for shard_set in sets:
         for warning in shard_set.manifest["warnings"]:
@@ -38,71 +38,71 @@ def evaluate(
         checkpoints, {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     )
 
-    settings = settings.on(gpu=engine.resources()["GPU"] > 0)
+    gpus = engine.resources()["GPU"]
+    settings = settings.on(gpu=gpus > 0)
+    if settings.device == "cuda" and not gpus:
+        if not os.environ.get("RAY_ADDRESS"):
+            raise UsageError("--device cuda: Ray finds no GPU in this machine")
+        engine.say("no GPU in the cluster yet: the work waits until one joins")
+    engine.say(f"loading {settings.method} on {settings.backbone}")
+    architecture, weights = split_backbone(settings.backbone)
     scoring = {
-        name: dataclasses.replace(settings, backbone=_absolute(settings.backbone), checkpoint=_absolute(file))
+        name: dataclasses.replace(settings, backbone=architecture + _absolute(weights), checkpoint=_absolute(file))
         for name, file in files.items()
     }
     facts = {name: describe(each) for name, each in scoring.items()}
     recorded = _recorded(settings, files, next(iter(facts.values())))
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
-    runs.open_run(run_uri, recorded, _benchmarks(sets, routes))
+    for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes)):
+        engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
 
-    for name, each in scoring.items():
-        pending = [
-            unit
-            for shard_set in sets
-            if routes[shard_set.manifest["benchmark"]] == name
-            for unit in _units(shard_set, run_uri)
-        ]
-        count = actors or _actors_that_fit(each, facts[name]["parameter_bytes"])
-        predict(pending, each, facts[name]["image_size"], min(count, len(pending)))
+    for name, scored_by in scoring.items():
+        served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
+        pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
+        count = actors or _actors_that_fit(scored_by, facts[name]["parameter_bytes"])
+        predict(pending, scored_by, facts[name]["image_size"], min(count, len(pending)))
     return reduce(run_uri)
 
 
-def _absolute(name: str) -> str:
-    """A file named by itself or behind `ARCHITECTURE:` by its full path, since workers run elsewhere."""
-    if os.path.exists(name):
-        return os.path.abspath(name)
-    architecture, separator, weights = name.partition(":")
-    return f"{architecture}:{os.path.abspath(weights)}" if separator and os.path.isfile(weights) else name
+def _absolute(file: str) -> str:
+    """A file by its full path, since workers run elsewhere; any other name as it is."""
+    return os.path.abspath(file) if os.path.isfile(file) else file
+
+
+def _file_name(file: str) -> str:
+    return file.rsplit("/", 1)[-1]
 
 
 def _recorded(settings: ScoringSettings, files: dict[str, str], facts: dict) -> dict:
     """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
     recorded = {**dataclasses.asdict(settings), **facts}
     del recorded["checkpoint"], recorded["parameter_bytes"]
-    recorded["backbone"] = settings.backbone.rsplit("/", 1)[-1]
+    architecture, weights = split_backbone(settings.backbone)
+    recorded["backbone"] = architecture + _file_name(weights)
     recorded["checkpoints"] = {
-        name.rsplit("/", 1)[-1]: {"file": file.rsplit("/", 1)[-1], "sha256": _sha256(file)}
+        _file_name(name): {
+            "file": _file_name(file),
+            "sha256": None if file == runs.UNTRAINED else storage.sha256(file),
+        }
         for name, file in files.items()
     }
     return recorded
-
-
-def _sha256(file: str) -> str | None:
-    if file == runs.UNTRAINED:
-        return None
-    try:
-        return hashlib.sha256(storage.read_bytes(file)).hexdigest()
-    except OSError as error:
-        raise ZsadError(f"{file}: cannot be read ({error.strerror or error})") from None
 
 
 def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str]) -> dict:
     return {
         each.manifest["benchmark"]: {
             **{key: each.manifest.get(key) for key in ("domain", "levels", "auxiliary", "variant", "categories")},
-            "checkpoint": routes[each.manifest["benchmark"]].rsplit("/", 1)[-1],
+            "checkpoint": _file_name(routes[each.manifest["benchmark"]]),
             "files": sorted(each.manifest["files"], key=lambda file: file["name"]),
         }
         for each in sets
     }
 
 
-def _units(shard_set: shards.ShardSet, run_uri: str) -> list[dict]:
-    """The units of work whose predictions are not there yet, in the manifest's order."""
+def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[dict]:
+    """The units of work whose predictions are not there, or not whole, or not this run's; in the manifest's order."""
     name, manifest = shard_set.manifest["benchmark"], shard_set.manifest
     small_defect = json.dumps([name for name, facts in manifest["categories"].items() if facts["small_defect"]])
     units = [
@@ -111,13 +111,19 @@ def _units(shard_set: shards.ShardSet, run_uri: str) -> list[dict]:
             "file": file["name"],
             "rows": file["rows"],
             "shard_sha256": file["sha256"],
+            "origin": predictions.made_from(settings, file["sha256"]),
             "shard": shard_set.shard_uri(file),
             "predictions": predictions.prediction_uri(run_uri, name, file["name"]),
             "small_defect": small_defect,
         }
         for file in manifest["files"]
     ]
-    return [unit for unit in units if not storage.exists(unit["predictions"])]
+    there = set(storage.list_names(units[0]["predictions"].rsplit("/", 1)[0])) if units else set()
+    return [
+        unit
+        for unit in units
+        if _file_name(unit["predictions"]) not in there or predictions.origin_of(unit["predictions"]) != unit["origin"]
+    ]
 
 
 def _actors_that_fit(settings: ScoringSettings, parameter_bytes: int) -> int:

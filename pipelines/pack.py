@@ -40,7 +40,8 @@ def pack(
     """Pack the test images of a source into `<shards_uri>/<benchmark>` and return the manifest.
 
     A copy whose counts differ from the table is packed with warnings, or refused (`strict`) before anything is
-    written. Files that cannot be used become rows with `error` or `mask_error`, and warnings.
+    written. Files that cannot be used become rows with `error` or `mask_error`, and warnings; `strict` refuses them
+    too, and leaves no manifest, hence no pack.
     Raises ZsadError where nothing can be packed, for two samples of one key and where a finished pack is in the way.
     """
     source_uri = storage.normalise(source_uri)
@@ -72,6 +73,11 @@ def pack(
         progress.advance(result["rows"])
     damaged.sort(key=lambda row: (row["category"], row["key"]))
 
+    if strict and damaged:
+        raise ZsadError(
+            f"{source_uri}: refused by --strict, {target} was left without {MANIFEST}:\n"
+            + "\n".join(_file_warnings(damaged))
+        )
     warnings = differing + _file_warnings(damaged) + _unused_warning(tree, listing)
     manifest = {
         "benchmark": benchmark.name,

@@ -91,11 +91,11 @@ def _dense(code: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _source_of(uri: str) -> bytes | None:
-    """The hash of the prediction file that a counts file was made from; None where there is no usable file."""
+    """The hash of the prediction file that a counts file was made from; None where there is no whole such file."""
     try:
         with storage.open_for_reading(uri) as file:
-            schema = pq.read_schema(file)
-    except (FileNotFoundError, pa.ArrowException):
+            schema = pq.ParquetFile(file, page_checksum_verification=True).read().schema
+    except (pa.ArrowException, OSError):
         return None
     return schema.metadata.get(_SOURCE) if schema.metadata and schema.equals(COUNTS_SCHEMA) else None
 

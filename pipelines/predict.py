@@ -20,7 +20,7 @@ import ray.data
 from pipelines import engine, predictions, shards, storage
 from zsad_core import map_codec
 from zsad_core.images import ImageError, image_pixels, mask_pixels
-from zsad_core.settings import ScoringSettings
+from zsad_core.settings import ScoringSettings, split_backbone
 
 if TYPE_CHECKING:  # loads torch, which the driver does without
     from zsad_core.scoring import Scorer
@@ -38,24 +38,24 @@ def _describe(settings: ScoringSettings) -> dict:
 def _scorer(settings: ScoringSettings) -> Scorer:
     from zsad_core.scoring import Scorer
 
-    def here(name: str) -> str:
-        return storage.local_copy(name) if "://" in name else name
+    architecture, weights = split_backbone(settings.backbone)
+    with storage.local_copy(weights) as backbone, storage.local_copy(settings.checkpoint) as checkpoint:
+        return Scorer(dataclasses.replace(settings, backbone=architecture + backbone, checkpoint=checkpoint))
 
-    return Scorer(dataclasses.replace(settings, backbone=here(settings.backbone), checkpoint=here(settings.checkpoint)))
 
+def predict(units: list[dict], settings: ScoringSettings, image_size: int, actors: int) -> None:
+    """Write the predictions of every unit.
 
-def predict(units: list[dict], settings: ScoringSettings, image_size: int, actors: int) -> list[dict]:
-    """Write the predictions of every unit; returns {benchmark, file, rows, errors, mask_errors} for each.
-
-    A unit is one shard: `benchmark`, `file` (its name), `rows`, `shard_sha256`, `shard` and `predictions` (URIs),
-    `small_defect` (JSON list of the categories with small defects). `actors` hold the model, each with a GPU where
+    A unit is one shard: `benchmark`, `file` (its name), `rows`, `shard_sha256`, `origin` (see predictions.made_from),
+    `shard` and `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold the model, each with a GPU where
     `settings.device` is cuda.
     """
     if not units:
-        return []
+        return
     # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model. Shares
     # of a core, half of all cores for the actors at most: where one step takes all there is, the others never start.
-    share = min(0.25 * settings.threads, 0.5 * engine.resources()["CPU"] / actors)
+    cores = max(1.0, engine.resources()["CPU"])  # none on a cluster whose workers are yet to come
+    share = min(0.25 * settings.threads, 0.5 * cores / actors)
     model = {"num_gpus": 1} if settings.device == "cuda" else {"num_cpus": share}
     dataset = (
         engine.dataset_of([{**unit, "image_size": image_size} for unit in units])
@@ -64,11 +64,8 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, actor
         .map(engine.guarded(_write), num_cpus=0.3)
     )
     progress = engine.Progress("predict", sum(unit["rows"] for unit in units))
-    written = []
-    for row in engine.results(dataset):
-        written.append(row)
-        progress.advance(row["rows"])
-    return written
+    for written in engine.results(dataset):
+        progress.advance(written["rows"])
 
 
 def _read(unit: dict) -> dict:
@@ -84,7 +81,8 @@ def _read(unit: dict) -> dict:
                 row["error"] = str(error)
         row["mask"] = None
         try:
-            row["mask"] = _packed_mask(mask, row["label"], size)
+            if row["mask_error"] is None:
+                row["mask"] = _packed_mask(mask, row["label"], size)
         except ImageError as error:
             row["mask_error"] = str(error)
         samples.append(row)
@@ -149,11 +147,5 @@ def _write(unit: dict) -> dict:
                 row["error"] = "the model gave a score that is no number (another --precision may help)"
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=predictions.PREDICTION_SCHEMA)
-    predictions.write_predictions(unit["predictions"], table)
-    return {
-        "benchmark": unit["benchmark"],
-        "file": unit["file"],
-        "rows": len(rows),
-        "errors": sum(row["error"] is not None for row in rows),
-        "mask_errors": sum(row["mask_error"] is not None for row in rows),
-    }
+    predictions.write_predictions(unit["predictions"], table, unit["origin"])
+    return {"rows": len(rows)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -31,6 +33,7 @@ PREDICTION_SCHEMA = pa.schema(
 )
 
 _LARGE = ("anomaly_map", "mask")
+_ORIGIN = "made_from"
 _SMALL = [name for name in PREDICTION_SCHEMA.names if name not in _LARGE]
 
 
@@ -49,16 +52,21 @@ def partition_uri(folder: str, benchmark: str, shard_name: str) -> str:
     )
 
 
-def write_predictions(uri: str, table: pa.Table) -> None:
+def made_from(settings: dict, shard_sha256: str) -> str:
+    """A hash that names what predictions are made from: the run's settings and the shard's content."""
+    return hashlib.sha256(json.dumps([settings, shard_sha256], sort_keys=True).encode()).hexdigest()
+
+
+def write_predictions(uri: str, table: pa.Table, origin: str) -> None:
     """Write a table of PREDICTION_SCHEMA, whole or not at all; equal tables give equal bytes.
 
-    ValueError where the table has another schema.
+    `origin`, what `made_from` gives, stands in the file's metadata. ValueError where the table has another schema.
     """
     if not table.schema.equals(PREDICTION_SCHEMA):
         raise ValueError(f"not the prediction schema:\n{table.schema}")
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table.replace_schema_metadata(None).combine_chunks(),  # chunk borders would show in the pages
+        table.replace_schema_metadata({_ORIGIN: origin}).combine_chunks(),  # chunk borders would show in the pages
         sink,
         compression={name: "NONE" if name == "anomaly_map" else "ZSTD" for name in PREDICTION_SCHEMA.names},
         use_dictionary=["category", "defect", "prompt"],
@@ -66,6 +74,16 @@ def write_predictions(uri: str, table: pa.Table) -> None:
         write_page_checksum=True,
     )
     storage.write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def origin_of(uri: str) -> str | None:
+    """What the predictions in a file were made from (see made_from); None where there is no whole such file."""
+    try:
+        with storage.open_for_reading(uri) as file:
+            metadata = pq.read_schema(file).metadata or {}
+    except (pa.ArrowException, OSError):
+        return None
+    return metadata.get(_ORIGIN.encode(), b"").decode() or None
 
 
 def read_predictions(uri: str, columns: list[str] | None = None) -> pa.Table:

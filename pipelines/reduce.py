@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines import engine, storage
 from pipelines.pixel_counts import CategoryCounts, count_file, read_counts
-from pipelines.predictions import partition_uri, prediction_uri, read_predictions
+from pipelines.predictions import made_from, origin_of, partition_uri, prediction_uri, read_predictions
 from pipelines.runs import read_run
 from pipelines.tables import table_csv, table_markdown
 from zsad_core.errors import ZsadError
@@ -32,7 +32,8 @@ def reduce(run_uri: str) -> dict:
     results = {
         "run": run["settings"],
         "benchmarks": {
-            name: _benchmark_results(run_uri, name, benchmark) for name, benchmark in run["benchmarks"].items()
+            name: _benchmark_results(run_uri, name, benchmark, run["settings"])
+            for name, benchmark in run["benchmarks"].items()
         },
     }
     storage.write_json(storage.join(run_uri, "metrics", "results.json"), results)
@@ -67,8 +68,8 @@ def _count_pixels(run_uri: str, benchmarks: dict[str, dict]) -> None:
         progress.advance(1)
 
 
-def _benchmark_results(run_uri: str, name: str, benchmark: dict) -> dict:
-    scores = _read_scores(run_uri, name, benchmark)
+def _benchmark_results(run_uri: str, name: str, benchmark: dict, settings: dict) -> dict:
+    scores = _read_scores(run_uri, name, benchmark, settings)
     counts: dict[str, CategoryCounts] = {}
     if "pixel" in benchmark["levels"]:
         # Sums of 1/area are floats: added in the order of the shards' names they are the same whatever ran when.
@@ -119,7 +120,7 @@ def _category_results(scores: pa.Table, counts: CategoryCounts, levels: Collecti
     }
 
 
-def _read_scores(run_uri: str, name: str, benchmark: dict) -> pa.Table:
+def _read_scores(run_uri: str, name: str, benchmark: dict, settings: dict) -> pa.Table:
     """Of every sample of the benchmark: category, label, scores, and `failed` where it could not be scored."""
     tables = []
     for file in sorted(benchmark["files"], key=lambda file: file["name"]):
@@ -127,6 +128,8 @@ def _read_scores(run_uri: str, name: str, benchmark: dict) -> pa.Table:
         table = read_predictions(uri, ["key", "category", "label", *_SCORES, "error"])
         if len(table) != file["rows"]:
             raise ZsadError(f"{uri}: {len(table)} rows instead of {file['rows']}; remove it and run evaluate again")
+        if origin_of(uri) != made_from(settings, file["sha256"]):
+            raise ZsadError(f"{uri}: not made from this run's settings and shard; run evaluate again to make it")
         failed = pc.is_valid(table["error"])
         _require_scores(uri, table.filter(pc.invert(failed)))
         unknown = set(pc.unique(table["category"]).to_pylist()) - set(benchmark["categories"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from typing import Any
 
 from pipelines import storage
+from zsad_core.benchmarks.table import benchmarks as benchmarks_of_the_table
 from zsad_core.errors import UsageError, ZsadError
 
 VERSIONS_OF = ("zsad", "torch", "open_clip_torch", "ray", "pyarrow", "numpy", "pillow", "scipy")
@@ -14,41 +16,60 @@ DEFAULT_AUXILIARY = "VisA"  # the published protocol's auxiliary set for every t
 UNTRAINED = "random"
 
 
-def open_run(run: str, settings: dict, benchmarks: dict) -> None:
+def check_folder(run: str) -> None:
+    """Raises ZsadError where `run` is a file, or a folder that holds other things than a run."""
+    if storage.exists(run) and not storage.is_directory(run):
+        raise ZsadError(f"{run}: a file; a run is a folder")
+    names = [name for name in storage.list_names(run) if not name.startswith(".")]
+    if names and "run.json" not in names:
+        raise ZsadError(f"{run}: not empty and no run (it holds no run.json); choose another folder")
+
+
+def open_run(run: str, settings: dict, benchmarks: dict) -> list[str]:
     """Create `<run>/run.json`, or check that the run that lies there was made by the same settings and shards.
 
-    Raises ZsadError naming what differs. `settings`: what the predictions depend on besides the shards; `benchmarks`:
-    for each its levels, categories, checkpoint and shard files with their checksums.
+    Returns the software whose version is another than when the run was begun. Raises ZsadError naming what differs.
+    `settings`: what the predictions depend on besides the shards; `benchmarks`: for each its levels, categories,
+    checkpoint and shard files with their checksums.
     """
-    uri = storage.join(run, "run.json")
+    check_folder(run)
     identity = {"settings": settings, "benchmarks": benchmarks}
-    if storage.exists(uri):
-        there = storage.read_json(uri)
-        differing = _differences({key: there.get(key) for key in identity}, identity)
+    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+    versions["python"] = ".".join(map(str, sys.version_info[:3]))
+    if storage.exists(storage.join(run, "run.json")):
+        there = read_run(run)
+        differing = _differences({key: there[key] for key in identity}, identity)
         if differing:
             raise ZsadError(
                 f"{run} holds another run; choose another folder or remove it. What differs (there | now):\n  "
                 + "\n  ".join(differing[:10])
                 + (f"\n  and {len(differing) - 10} more" if len(differing) > 10 else "")
             )
-        return
-    if storage.list_names(run):
-        raise ZsadError(f"{run}: not empty and no run (it holds no run.json); choose another folder")
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
-    versions["python"] = ".".join(map(str, sys.version_info[:3]))
-    storage.write_json(uri, {**identity, "versions": versions, "command": sys.argv})
+        return _differences(there["versions"], versions)
+    command = [re.sub(r"//[^/@\s]+@", "//***@", argument) for argument in sys.argv]  # no credentials in files
+    storage.write_json(storage.join(run, "run.json"), {**identity, "versions": versions, "command": command})
+    return []
+
+
+def read_run(run: str) -> dict:
+    """The content of `<run>/run.json`. Raises ZsadError where there is none or where it is damaged."""
+    uri = storage.join(run, "run.json")
+    if not storage.exists(uri):
+        raise ZsadError(f"{run}: no run there (no run.json); `zsad evaluate` makes one")
+    content = storage.read_json(uri)
+    try:
+        _ = content["settings"].keys(), content["versions"].keys()
+        for benchmark in content["benchmarks"].values():
+            _ = benchmark["levels"], benchmark["domain"], benchmark["auxiliary"], benchmark["categories"].keys()
+            _ = [(file["name"], file["rows"], file["sha256"]) for file in benchmark["files"]]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ZsadError(f"{uri}: not what `zsad evaluate` wrote ({error!r}); remove the run, or restore it") from None
+    return content
 
 
 def is_untrained(settings: dict) -> bool:
     """Whether random weights stand where trained ones should, in the method or in the backbone."""
     return UNTRAINED in settings["checkpoints"] or settings["backbone"].endswith(f":{UNTRAINED}")
-
-
-def read_run(run: str) -> dict:
-    """The content of `<run>/run.json`."""
-    if not storage.exists(storage.join(run, "run.json")):
-        raise ZsadError(f"{run}: no run there (no run.json); `zsad evaluate` makes one")
-    return storage.read_json(storage.join(run, "run.json"))
 
 
 def _differences(there: Any, now: Any, path: str = "") -> list[str]:
@@ -76,13 +97,14 @@ def route_checkpoints(options: list[str], auxiliaries: dict[str, str | None]) ->
     """
     known: dict[str, str] = {}
     for option in options or [UNTRAINED]:
-        name, separator, file = option.partition("=")
-        name, file = (name, file) if separator else (option, option)
+        name, file = _auxiliary_and_file(option)
         if name in known:
             raise UsageError(f"--checkpoint {option}: {name} is given twice")
         known[name] = file
     if UNTRAINED in known and len(known) > 1:
         raise UsageError("--checkpoint random: untrained weights cannot stand beside checkpoints")
+    if len(bare := [name for name, file in known.items() if name == file]) > 1:
+        raise UsageError(f"--checkpoint {bare[1]}: of several files each needs its auxiliary benchmark, as VisA=FILE")
 
     routes = {}
     for target, auxiliary in auxiliaries.items():
@@ -103,3 +125,12 @@ def route_checkpoints(options: list[str], auxiliaries: dict[str, str | None]) ->
             )
         routes[target] = auxiliary
     return {name: known[name] for name in dict.fromkeys(routes.values())}, routes
+
+
+def _auxiliary_and_file(option: str) -> tuple[str, str]:
+    """`AUXILIARY=FILE` as its parts; a FILE alone, which may hold a "=" too, stands for both."""
+    names = {each.name.casefold(): each.name for each in benchmarks_of_the_table()}
+    name, _, file = option.partition("=")
+    if name.casefold() in names and file != UNTRAINED:
+        return names[name.casefold()], file
+    return (UNTRAINED, UNTRAINED) if file == UNTRAINED else (option, option)

@@ -20,8 +20,8 @@ from zsad_core.errors import UsageError, ZsadError
 MANIFEST = "manifest.json"
 
 # label: 0 normal, 1 anomalous, null unknown. image: the original bytes. mask: 1-bit PNG at the size of the upright
-# image; null with a mask_error where the source's cannot be used. sha256: hex, of the image bytes. error: why there is
-# no image that can be used. A normal sample has no mask and no mask_error.
+# image; null with a mask_error where the source's cannot be used, and where a normal sample needs none. sha256: hex, of the
+# image bytes. error: why there is no image that can be used.
 SHARD_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -79,10 +79,7 @@ def write_shard(uri: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         write_statistics=others,
     )
     content = sink.getvalue().to_pybytes()
-    try:
-        storage.write_bytes(uri, content)
-    except OSError as error:
-        raise ZsadError(f"{uri}: cannot be written ({error})") from None
+    storage.write_bytes(uri, content)
     return {
         "name": uri.rsplit("/", 1)[-1],
         "rows": len(rows),
@@ -133,18 +130,20 @@ def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardS
     finished, unfinished = list_shard_sets(root_uri)
     if not finished and not unfinished:
         raise ZsadError(f"{root_uri}: no shards there; pack first: zsad pack BENCHMARK SOURCE {root_uri}")
-    there = {name.casefold(): name for name in [*finished, *unfinished]}
-    for name in names or []:
-        if name.casefold() not in there:
-            raise UsageError(f"{name}: not among the benchmarks packed in {root_uri} ({', '.join(there.values())})")
-    wanted = list(there.values()) if names is None else [there[name.casefold()] for name in names]
+    there = [*finished, *unfinished]
+    wanted = there if names is None else [_named(name, there, root_uri) for name in names]
     for name in wanted:
         if name in unfinished:
             raise ZsadError(
                 f"{unfinished[name]}: shards without {MANIFEST}, its packing was interrupted; pack it again"
             )
-    sets = [read_shard_set(finished[name]) for name in wanted]
+    sets = [read_shard_set(finished[name]) for name in dict.fromkeys(wanted)]
     for shard_set in sets:
+        if shard_set.manifest["benchmark"] != shard_set.uri.rsplit("/", 1)[-1]:
+            raise ZsadError(
+                f"{shard_set.uri}: holds the shards of {shard_set.manifest['benchmark']}, a folder has to be called as "
+                "its benchmark; move it to a folder of its own, or rename it"
+            )
         present = storage.list_names(shard_set.uri)
         missing = [file["name"] for file in shard_set.manifest["files"] if file["name"] not in present]
         if missing:
@@ -153,6 +152,14 @@ def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardS
                 f"({len(missing)} missing in all); {PACK_AGAIN}"
             )
     return sets
+
+
+def _named(name: str, there: list[str], root_uri: str) -> str:
+    """The benchmark called `name`, or the only one called so in another case."""
+    alike = [name] if name in there else [other for other in there if other.casefold() == name.casefold()]
+    if len(alike) != 1:
+        raise UsageError(f"{name}: not one of the benchmarks packed in {root_uri} ({', '.join(there)})")
+    return alike[0]
 
 
 def list_shard_sets(root_uri: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -175,12 +182,12 @@ def read_shard_set(uri: str) -> ShardSet:
     manifest_uri = storage.join(uri, MANIFEST)
     manifest = storage.read_json(manifest_uri)
     try:
-        for key in ("benchmark", "levels", "mask_threshold", "warnings", "complete"):
+        for key in ("benchmark", "levels", "auxiliary", "mask_threshold", "warnings", "complete"):
             manifest[key]
         for file in manifest["files"]:
             _ = file["name"], file["rows"], file["bytes"], file["sha256"]
         for category in manifest["categories"].values():
-            _ = category["prompt"], category["normal"], category["anomalous"]
+            _ = category["prompt"], category["small_defect"], category["normal"], category["anomalous"]
     except (LookupError, TypeError, AttributeError) as error:
         raise ZsadError(f"{manifest_uri}: not a manifest of shards ({error!r}); {PACK_AGAIN}") from None
     return ShardSet(uri, manifest)

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 import uuid
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from zsad_core.errors import ZsadError
+from zsad_core.errors import UsageError, ZsadError
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_uri(name: str) -> bool:
+    """Whether `name` is a URI; everything else is a local path, whatever characters it has."""
+    return bool(_URI.match(name))
 
 
 def normalise(uri: str) -> str:
     """The URI with `~` expanded and local paths made absolute, so that every process reads it alike."""
-    if "://" not in uri:
+    if not is_uri(uri):
         return os.path.abspath(os.path.expanduser(uri))
-    return uri.removeprefix("file://") if uri.startswith("file://") else uri.rstrip("/")
+    protocol, _, place = uri.partition("://")
+    protocol = protocol.lower()
+    if protocol == "memory":
+        raise UsageError(f"{uri}: memory is not shared between processes; name a folder or an object store")
+    return LocalFileSystem._strip_protocol(f"file://{place}") if protocol == "file" else uri.rstrip("/")
 
 
 def join(uri: str, *parts: str) -> str:
@@ -28,6 +42,8 @@ def join(uri: str, *parts: str) -> str:
 
 
 def _filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    if not is_uri(uri):
+        return LocalFileSystem(), uri
     try:
         return fsspec.core.url_to_fs(uri)
     except (ImportError, ValueError) as error:
@@ -45,18 +61,32 @@ def is_directory(uri: str) -> bool:
 
 
 def list_tree(uri: str) -> tuple[list[str], list[str]]:
-    """Files and directories below `uri`, each as sorted paths relative to it; a missing `uri` raises ZsadError."""
+    """Files and directories below `uri`, each as sorted paths relative to it; linked directories are followed.
+
+    Raises ZsadError where `uri` is no directory.
+    """
     filesystem, root = _filesystem(uri)
     if not filesystem.isdir(root):
-        raise ZsadError(f"{uri}: no such directory")
+        raise ZsadError(f"{uri}: {'a file, not a directory' if filesystem.exists(root) else 'no such directory'}")
+    if isinstance(filesystem, LocalFileSystem):
+        return _list_local_tree(root)
     filesystem.invalidate_cache()
     files, directories = [], []
     for path, info in filesystem.find(root, withdirs=True, detail=True).items():
-        relative = (
-            os.path.relpath(path, root) if isinstance(filesystem, LocalFileSystem) else path[len(root) :].strip("/")
-        )
-        if relative not in (".", ""):
+        if relative := path[len(root) :].strip("/"):
             (directories if info["type"] == "directory" else files).append(relative)
+    return sorted(files), sorted(directories)
+
+
+def _list_local_tree(root: str) -> tuple[list[str], list[str]]:
+    files, directories, entered = [], [], set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        if os.path.realpath(folder) in entered:  # a link that leads back up
+            below.clear()
+            continue
+        entered.add(os.path.realpath(folder))
+        files += [os.path.relpath(os.path.join(folder, name), root) for name in names]
+        directories += [os.path.relpath(os.path.join(folder, name), root) for name in below]
     return sorted(files), sorted(directories)
 
 
@@ -66,7 +96,9 @@ def list_names(uri: str) -> list[str]:
     filesystem.invalidate_cache()
     if not filesystem.isdir(path):
         return []
-    return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
+    entries = [entry.rstrip("/") for entry in filesystem.ls(path, detail=False)]
+    # An object store may list the directory's own marker.
+    return sorted(entry.rsplit("/", 1)[-1] for entry in entries if entry != path.rstrip("/"))
 
 
 def read_bytes(uri: str) -> bytes:
@@ -91,11 +123,21 @@ def read_json(uri: str) -> Any:
 
 
 def write_bytes(uri: str, content: bytes) -> None:
-    """Write `content` so that a reader sees all of it or no file: a rename locally, one put on an object store."""
+    """Write `content` so that a reader sees all of it or no file: a rename locally, one put on an object store.
+
+    Raises ZsadError where it cannot be written.
+    """
     filesystem, path = _filesystem(uri)
-    if not isinstance(filesystem, LocalFileSystem):
-        filesystem.pipe_file(path, content)
-        return
+    try:
+        if isinstance(filesystem, LocalFileSystem):
+            _write_local(path, content)
+        else:
+            filesystem.pipe_file(path, content)
+    except OSError as error:
+        raise ZsadError(f"{uri}: cannot be written ({error.strerror or error})") from None
+
+
+def _write_local(path: str, content: bytes) -> None:
     directory, name = os.path.split(path)
     os.makedirs(directory, exist_ok=True)
     unfinished = os.path.join(directory, f".{name}.{uuid.uuid4().hex}.tmp")
@@ -125,16 +167,32 @@ def remove(uri: str) -> None:
         pass
 
 
-def local_copy(uri: str) -> str:
-    """A local path with the content of `uri`, under its own file name: itself where it is local, else a download."""
+@contextlib.contextmanager
+def local_copy(uri: str) -> Iterator[str]:
+    """A local path with the content of `uri`, under its own file name: itself where it is local, else a download that
+    is gone afterwards. Raises ZsadError for a URI without a file."""
     filesystem, path = _filesystem(uri)
     if isinstance(filesystem, LocalFileSystem):
-        return path
-    folder = os.path.join(tempfile.gettempdir(), "zsad-" + hashlib.sha256(uri.encode()).hexdigest()[:16])
-    target = os.path.join(folder, os.path.basename(path))
-    if not os.path.exists(target):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="zsad-") as folder:
+        target = os.path.join(folder, os.path.basename(path))
         try:
-            write_bytes(target, filesystem.cat_file(path))
+            filesystem.get_file(path, target)
         except FileNotFoundError:
             raise ZsadError(f"{uri}: no such file") from None
-    return target
+        yield target
+
+
+def sha256(uri: str) -> str:
+    """Hex digest of a file's content, read piece by piece. Raises ZsadError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open_for_reading(uri) as file:
+            while piece := file.read(2**20):
+                digest.update(piece)
+    except FileNotFoundError:
+        raise ZsadError(f"{uri}: no such file") from None
+    except OSError as error:
+        raise ZsadError(f"{uri}: cannot be read ({error.strerror or error})") from None
+    return digest.hexdigest()

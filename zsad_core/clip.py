@@ -140,7 +140,7 @@ def load_backbone(
     `activation` replaces the backbone's own, for method checkpoints trained with another one.
     Raises UsageError for an unknown name or an image size that the patch does not divide, ZsadError for bad weights.
     """
-    clip = _clip_from_file(source) if os.path.exists(source) else _clip_by_name(source)
+    clip = _clip_from_file(source) if os.path.isfile(source) else _clip_by_name(source)
     if activation:
         for block in [*clip.visual.transformer.resblocks, *clip.transformer.resblocks]:
             block.mlp.gelu = ACTIVATIONS[activation]()
@@ -261,6 +261,8 @@ def read_tensors(path: str) -> dict:
 
     Raises ZsadError naming the file when it is none of these.
     """
+    if not os.path.isfile(path):
+        raise ZsadError(f"{path}: no such file")
     if path.endswith(".safetensors"):
         try:
             return safetensors.torch.load_file(path)

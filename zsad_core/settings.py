@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -44,3 +46,9 @@ class ScoringSettings:
         """The same with a device and a batch size, where they were left open, for a machine with or without a GPU."""
         device = self.device or ("cuda" if gpu else "cpu")
         return replace(self, device=device, batch_size=self.batch_size or (16 if device == "cuda" else 4))
+
+
+def split_backbone(name: str) -> tuple[str, str]:
+    """A backbone's name as (`ARCHITECTURE:` or nothing, what is behind it): a tag of weights, a file or a URI."""
+    match = re.fullmatch(r"([\w.-]+:)(?!//)(.*)", name)
+    return (match[1], match[2]) if match and not os.path.isfile(name) else ("", name)

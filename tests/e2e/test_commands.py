@@ -114,6 +114,9 @@ def test_lists():
         (["evaluate", "nowhere", "run", "--actors", "0"], 2, "--actors 0: at least 1"),
         (["evaluate", "nowhere", "run", "--batch-size", "0"], 2, "--batch-size 0: at least 1"),
         (["evaluate", "nowhere", "run", "--precision", "int8"], 2, "invalid choice: 'int8'"),
+        (["evaluate", "nowhere", "run", "--benchmarks", " ,"], 2, "--benchmarks: name at least one"),
+        (["pack", "HeadCT", "a", "memory://b"], 2, "memory is not shared between processes"),
+        (["pack", "--layout", "mvtec", "--name", "x", "--mask-threshold", "255", "a", "b"], 2, "from 0 to 254"),
         (["reduce", "nowhere"], 1, "nowhere: no run there"),
     ],
 )

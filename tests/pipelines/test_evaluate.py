@@ -145,12 +145,15 @@ def test_batch_and_shard_size_move_codes_by_one_at_most(source, run, settings, t
             assert round(result["value"], 4) == round(results["benchmarks"]["drawn"]["mean"][level][metric]["value"], 4)
 
 
-def test_only_missing_shards_are_done_again(packed, run, settings, tmp_path):
+def test_only_shards_that_are_missing_or_wrong_are_done_again(packed, run, settings, tmp_path):
     copy = str(tmp_path / "run")
     shutil.copytree(run, copy)
     files = sorted(files_below(copy, "predictions"))
     os.unlink(os.path.join(copy, files[1]))
-    kept = {path: os.stat(os.path.join(copy, path)).st_mtime_ns for path in files if path != files[1]}
+    with open(os.path.join(copy, files[2]), "r+b") as file:  # as a disk that was full might leave it
+        file.truncate(1000)
+    shutil.copy(os.path.join(copy, files[0]), os.path.join(copy, files[3]))
+    kept = {files[0]: os.stat(os.path.join(copy, files[0])).st_mtime_ns}
     evaluate(packed, copy, settings, [settings.checkpoint], actors=2)
     assert files_below(copy, "predictions", "metrics") == files_below(run, "predictions", "metrics")
     assert {path: os.stat(os.path.join(copy, path)).st_mtime_ns for path in kept} == kept
@@ -231,6 +234,9 @@ def test_bad_samples_become_rows_that_say_why(settings, ray_session, tmp_path):
     (masks / "black_mask.png").write_bytes(black((60, 40)))
     (crack / "othersize.png").write_bytes(encoded("RGB"))
     (masks / "othersize_mask.png").write_bytes(black((30, 40)))
+    good_masks = source / "pill" / "ground_truth" / "good"
+    good_masks.mkdir()
+    (good_masks / "002_mask.png").write_bytes(black((60, 60), 255))
     pack(own_benchmark("bad"), str(source), str(tmp_path / "shards"), shard_size=7)
     spoil_one_image(str(tmp_path / "shards" / "bad"))
     results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint])
@@ -251,16 +257,18 @@ def test_bad_samples_become_rows_that_say_why(settings, ray_session, tmp_path):
         assert reason in marked[name]["mask_error"]
         assert marked[name]["mask"] is None and marked[name]["score"] is not None
 
+    assert "normal image has anomalous pixels" in rows["002.png"]["mask_error"] and rows["002.png"]["mask"] is None
+
     pill = results["benchmarks"]["bad"]["categories"]["pill"]
-    assert (pill["images"], pill["left_out"], pill["pixel_left_out"]) == (19, 5, 3)
+    assert (pill["images"], pill["left_out"], pill["pixel_left_out"]) == (19, 5, 4)
     table = (tmp_path / "run" / "metrics" / "table.md").read_text()
-    assert "5 images could not be scored, left out; 3 images without a known mask, in no pixel metric" in table
+    assert "5 images could not be scored, left out; 4 images without a known mask, in no pixel metric" in table
     assert not differences(tables_from_files(tmp_path / "run"), results["benchmarks"])
 
 
-def black(size):
+def black(size, grey=0):
     file = io.BytesIO()
-    Image.new("L", size).save(file, "PNG")
+    Image.new("L", size, grey).save(file, "PNG")
     return file.getvalue()
 
 
@@ -288,7 +296,7 @@ def test_a_shard_without_any_good_image(settings, ray_session, tmp_path):
     assert pill["image"]["auroc"]["value"] is None
 
 
-def test_damaged_shards_stop_the_run_and_leave_nothing_half_written(packed, settings, tmp_path):
+def test_a_damaged_shard_is_named_and_all_others_are_done(packed, settings, tmp_path):
     copy = tmp_path / "shards"
     shutil.copytree(packed, copy)
     name = sorted(path.name for path in (copy / "drawn").glob("*.parquet"))[2]
@@ -296,8 +304,8 @@ def test_damaged_shards_stop_the_run_and_leave_nothing_half_written(packed, sett
     (copy / "drawn" / name).write_bytes(content[:-100])
     with pytest.raises(ZsadError, match=f"{name}: not the file that manifest.json names"):
         evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint])
-    written = files_below(str(tmp_path / "run"), "predictions")
-    assert not any(path.endswith(".tmp") or name in path for path in written)
+    written = sorted(os.path.basename(path) for path in files_below(str(tmp_path / "run"), "predictions"))
+    assert written == sorted(path.name for path in (copy / "drawn").glob("*.parquet") if path.name != name)
 
 
 def test_run_json_holds_what_made_the_run(run, settings, packed):

@@ -37,8 +37,8 @@ def table(rows=5):
 def test_equal_tables_give_equal_bytes_whatever_their_chunks(tmp_path):
     whole = table()
     chunked = pa.concat_tables([whole.slice(0, 2), whole.slice(2)]).replace_schema_metadata({"made": "later"})
-    write_predictions(str(tmp_path / "a.parquet"), whole)
-    write_predictions(str(tmp_path / "b.parquet"), chunked)
+    write_predictions(str(tmp_path / "a.parquet"), whole, "origin")
+    write_predictions(str(tmp_path / "b.parquet"), chunked, "origin")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert read_predictions(str(tmp_path / "a.parquet")).equals(whole)
     assert read_predictions(str(tmp_path / "a.parquet"), ["label", "key"]).column_names == ["label", "key"]
@@ -46,7 +46,7 @@ def test_equal_tables_give_equal_bytes_whatever_their_chunks(tmp_path):
 
 def test_plain_pandas_reads_it_and_the_map_is_not_compressed_twice(tmp_path):
     uri = prediction_uri(str(tmp_path), "My set", "test-00000-of-00001")
-    write_predictions(uri, table())
+    write_predictions(uri, table(), "origin")
     frame = pd.read_parquet(tmp_path / "predictions")
     assert list(frame.columns) == [*PREDICTION_SCHEMA.names, "benchmark"]
     assert set(frame["benchmark"]) == {"My set"}
@@ -56,7 +56,7 @@ def test_plain_pandas_reads_it_and_the_map_is_not_compressed_twice(tmp_path):
 
 
 def test_object_stores_are_read_alike():
-    write_predictions("memory://run/a.parquet", table())
+    write_predictions("memory://run/a.parquet", table(), "origin")
     assert read_predictions("memory://run/a.parquet", ["key"]).equals(table().select(["key"]))
 
 
@@ -75,7 +75,7 @@ def test_where_a_shard_s_predictions_lie(benchmark, shard, path):
 def test_another_schema_is_refused_on_both_sides(tmp_path):
     other = table().drop_columns(["mask_error"])
     with pytest.raises(ValueError, match="not the prediction schema"):
-        write_predictions(str(tmp_path / "a.parquet"), other)
+        write_predictions(str(tmp_path / "a.parquet"), other, "origin")
     pq.write_table(other, tmp_path / "b.parquet")
     with pytest.raises(ZsadError, match="b.parquet: not a prediction file of this version.*mask_error"):
         read_predictions(str(tmp_path / "b.parquet"))
@@ -88,7 +88,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     uri = str(tmp_path / "a.parquet")
     with pytest.raises(ZsadError, match="a.parquet: no such prediction file; run evaluate again"):
         read_predictions(uri)
-    write_predictions(uri, table())
+    write_predictions(uri, table(), "origin")
     content = storage.read_bytes(uri)
     inside_a_map = content.index(bytes(range(100))) + 50
     for damaged in (

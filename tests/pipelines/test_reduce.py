@@ -10,8 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, read_predictions, write_predictions
+from pipelines.predictions import (
+    PREDICTION_SCHEMA,
+    made_from,
+    origin_of,
+    prediction_uri,
+    read_predictions,
+    write_predictions,
+)
 from pipelines.reduce import reduce
+from tests.pipelines.test_tables import SETTINGS
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import encode, pack_mask
 
@@ -51,7 +59,7 @@ def write_run(folder, benchmarks, per_file=5):
         names = [f"test-{i:05d}-of-{len(files):05d}.parquet" for i in range(len(files))]
         for file, part in zip(names, files):
             table = pa.Table.from_pylist(part, schema=PREDICTION_SCHEMA)
-            write_predictions(prediction_uri(str(folder), name, file), table)
+            write_predictions(prediction_uri(str(folder), name, file), table, made_from(SETTINGS, file))
         run["benchmarks"][name] = {
             "levels": levels,
             "domain": "industrial",
@@ -65,7 +73,7 @@ def write_run(folder, benchmarks, per_file=5):
                 }
                 for category, expected in categories.items()
             },
-            "files": [{"name": file, "rows": len(part), "sha256": ""} for file, part in zip(names, files)],
+            "files": [{"name": file, "rows": len(part), "sha256": file} for file, part in zip(names, files)],
         }
     (folder / "run.json").write_text(json.dumps(run))
     return run
@@ -121,7 +129,7 @@ def change_run(folder, change):
 def rewrite(uri, change):
     rows = read_predictions(uri).to_pylist()
     change(rows)
-    write_predictions(uri, pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA))
+    write_predictions(uri, pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), origin_of(uri))
 
 
 def test_everything_equals_plain_pandas_and_sklearn(run, plain_check, capsys):
@@ -237,3 +245,17 @@ def test_a_truncated_prediction_file_is_named(copied):
     uri.write_bytes(uri.read_bytes()[:-100])
     with pytest.raises(ZsadError, match=f"{uri.name}: damaged prediction file"):
         reduce(str(copied))
+
+
+def test_predictions_of_another_shard_or_run_are_refused(copied):
+    first, second = (prediction_uri(str(copied), "CVC-ColonDB", name) for name in shards_of(copied, "CVC-ColonDB")[:2])
+    shutil.copy(first, second)
+    with pytest.raises(ZsadError, match="not made from this run's settings and shard; run evaluate again"):
+        reduce(str(copied))
+    change_run(copied, lambda content: content["settings"].update(seed=9))
+    with pytest.raises(ZsadError, match="not made from this run's settings and shard"):
+        reduce(str(copied))
+
+
+def shards_of(run, benchmark):
+    return [file["name"] for file in json.loads((run / "run.json").read_text())["benchmarks"][benchmark]["files"]]

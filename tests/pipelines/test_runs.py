@@ -8,7 +8,9 @@ from pipelines.runs import open_run, read_run, route_checkpoints
 from zsad_core.errors import UsageError, ZsadError
 
 SETTINGS = {"seed": 0, "image_size": 128}
-BENCHMARKS = {"HeadCT": {"levels": ["image"], "files": [{"name": "test-00000-of-00001.parquet", "sha256": "aa"}]}}
+FILE = {"name": "test-00000-of-00001.parquet", "rows": 3, "sha256": "aa"}
+HEADCT = {"levels": ["image"], "domain": "medical", "auxiliary": "VisA", "categories": {"head ct": {}}, "files": [FILE]}
+BENCHMARKS = {"HeadCT": HEADCT}
 
 
 def test_a_run_is_opened_once_and_gone_on_with(tmp_path):
@@ -40,6 +42,37 @@ def test_a_folder_with_other_things_in_it_is_no_run(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
 
 
+def test_a_file_is_no_run_and_hidden_files_do_not_matter(tmp_path):
+    (tmp_path / ".DS_Store").write_bytes(b"")
+    open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    with pytest.raises(ZsadError, match="run.json: a file; a run is a folder"):
+        open_run(str(tmp_path / "run.json"), SETTINGS, BENCHMARKS)
+
+
+def test_other_software_is_told(tmp_path):
+    assert open_run(str(tmp_path), SETTINGS, BENCHMARKS) == []
+    content = json.loads((tmp_path / "run.json").read_text())
+    content["versions"]["torch"] = "1.0"
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    (changed,) = open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    assert changed.startswith("torch: 1.0 | ")
+
+
+def test_credentials_are_not_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["zsad", "evaluate", "ftp://me:secret@host/shards"])
+    open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    text = (tmp_path / "run.json").read_text()
+    assert "secret" not in text and "ftp://***@host/shards" in text
+
+
+@pytest.mark.parametrize("content", [[], {}, {"settings": {}, "versions": {}, "benchmarks": {"HeadCT": {}}}])
+def test_a_run_json_that_is_none(tmp_path, content):
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    for use in (lambda run: read_run(run), lambda run: open_run(run, SETTINGS, BENCHMARKS)):
+        with pytest.raises(ZsadError, match="run.json: not what `zsad evaluate` wrote"):
+            use(str(tmp_path))
+
+
 def test_reading_what_is_no_run(tmp_path):
     with pytest.raises(ZsadError, match="no run there"):
         read_run(str(tmp_path))
@@ -67,7 +100,13 @@ def test_data_of_ones_own_takes_any_weights():
     assert route_checkpoints(["MVTec-AD=b.pth"], {"cookies": None})[1] == {"cookies": "MVTec-AD"}
 
 
-@pytest.mark.parametrize("options", [[], ["random"]])
+def test_a_file_name_may_hold_an_equals_sign():
+    file = "s3://bucket/lr=1e-3/x.pth"
+    assert route_checkpoints([file], {"cookies": None})[0] == {file: file}
+    assert route_checkpoints([f"visa={file}"], {"HeadCT": "VisA"})[0] == {"VisA": file}
+
+
+@pytest.mark.parametrize("options", [[], ["random"], ["VisA=random"]])
 def test_untrained_weights_serve_every_target(options):
     assert route_checkpoints(options, TARGETS) == ({"random": "random"}, dict.fromkeys(TARGETS, "random"))
 
@@ -80,6 +119,9 @@ def test_untrained_weights_serve_every_target(options):
         (["a.pth"], "MVTec-AD is evaluated with weights trained on VisA: write --checkpoint VisA=FILE"),
         (["VisA=a.pth", "VisA=b.pth"], "VisA is given twice"),
         (["VisA=a.pth", "random"], "untrained weights cannot stand beside"),
+        (["VisA=a.pth", "MVTec-AD=random"], "untrained weights cannot stand beside"),
+        (["a.pth", "b.pth"], "b.pth: of several files each needs its auxiliary benchmark"),
+        (["Typo=a.pth"], "MVTec-AD is evaluated with weights trained on VisA: write --checkpoint VisA=FILE"),
     ],
 )
 def test_wrong_checkpoints(options, message):

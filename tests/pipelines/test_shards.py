@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pandas as pd
 import pyarrow as pa
@@ -44,9 +45,10 @@ def packed(root, name="drawn", rows=ROWS):
     manifest = {
         "benchmark": name,
         "levels": ["image"],
+        "auxiliary": None,
         "mask_threshold": None,
         "files": [entry],
-        "categories": {"wood": {"prompt": "wood", "normal": 1, "anomalous": 1}},
+        "categories": {"wood": {"prompt": "wood", "small_defect": False, "normal": 1, "anomalous": 1}},
         "complete": True,
         "warnings": [],
     }
@@ -144,6 +146,22 @@ def test_finding_packed_benchmarks(tmp_path):
     assert read_shard(own.shard_uri(own.manifest["files"][0]), own.manifest["files"][0]).num_rows == 3
 
 
+def test_names_that_differ_in_case_only_are_two_benchmarks(tmp_path):
+    for name in ("wood", "Wood"):
+        packed(tmp_path, name)
+    assert [each.manifest["benchmark"] for each in find_manifests(str(tmp_path))] == ["Wood", "wood"]
+    assert [each.manifest["benchmark"] for each in find_manifests(str(tmp_path), ["wood", "wood"])] == ["wood"]
+    with pytest.raises(UsageError, match="WOOD: not one of the benchmarks packed"):
+        find_manifests(str(tmp_path), ["WOOD"])
+
+
+def test_a_copied_folder_is_not_taken_for_another_benchmark(tmp_path):
+    packed(tmp_path)
+    shutil.copytree(tmp_path / "drawn", tmp_path / "old")
+    with pytest.raises(ZsadError, match="old: holds the shards of drawn"):
+        find_manifests(str(tmp_path))
+
+
 def test_nothing_packed(tmp_path):
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ZsadError, match="no shards there; pack first: zsad pack"):
@@ -152,7 +170,7 @@ def test_nothing_packed(tmp_path):
 
 def test_a_benchmark_that_is_not_packed(tmp_path):
     packed(tmp_path)
-    with pytest.raises(UsageError, match=r"HeadCT: not among the benchmarks packed in .* \(drawn\)"):
+    with pytest.raises(UsageError, match=r"HeadCT: not one of the benchmarks packed in .* \(drawn\)"):
         find_manifests(str(tmp_path), ["HeadCT"])
 
 

@@ -1,12 +1,13 @@
 """Files are absent or whole, locally and on another fsspec filesystem."""
 
+import hashlib
 import os
 import uuid
 
 import pytest
 
 from pipelines import storage
-from zsad_core.errors import ZsadError
+from zsad_core.errors import UsageError, ZsadError
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -60,15 +61,53 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
 
 def test_local_copy(tmp_path):
     storage.write_bytes(str(tmp_path / "w.pth"), b"weights")
-    assert storage.local_copy(str(tmp_path / "w.pth")) == str(tmp_path / "w.pth")
+    with storage.local_copy(str(tmp_path / "w.pth")) as here:
+        assert here == str(tmp_path / "w.pth")
     remote = f"memory://{uuid.uuid4().hex}/epoch_post_3_1.pth"
-    storage.write_bytes(remote, b"weights")
-    here = storage.local_copy(remote)
-    assert os.path.basename(here) == "epoch_post_3_1.pth"
-    with open(here, "rb") as file:
-        assert file.read() == b"weights"
-    with pytest.raises(ZsadError, match="none.pth: no such file"):
-        storage.local_copy("memory://nowhere/none.pth")
+    for content in (b"weights", b"better weights"):
+        storage.write_bytes(remote, content)
+        with storage.local_copy(remote) as here:
+            assert os.path.basename(here) == "epoch_post_3_1.pth"
+            with open(here, "rb") as file:
+                assert file.read() == content
+        assert not os.path.exists(here)
+    with pytest.raises(ZsadError, match="none.pth: no such file"), storage.local_copy("memory://nowhere/none.pth"):
+        pass
+
+
+def test_sha256(root):
+    content = os.urandom(3_000_000)
+    storage.write_bytes(storage.join(root, "x"), content)
+    assert storage.sha256(storage.join(root, "x")) == hashlib.sha256(content).hexdigest()
+    with pytest.raises(ZsadError, match="none: no such file"):
+        storage.sha256(storage.join(root, "none"))
+
+
+@pytest.mark.parametrize("name", ["a::b", "a:b", "a b", "ä#?%20", "s3:x"])
+def test_local_names_are_taken_as_they_are(tmp_path, name):
+    path = str(tmp_path / name / "x.bin")
+    storage.write_bytes(path, b"1")
+    assert os.listdir(tmp_path) == [name] and storage.read_bytes(path) == b"1"
+    assert storage.list_names(str(tmp_path / name)) == ["x.bin"]
+    assert storage.list_tree(str(tmp_path)) == ([f"{name}/x.bin"], [name])
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "1.png").write_bytes(b"1")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "grid").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "deep" / "up").symlink_to(tmp_path / "elsewhere")
+    files, directories = storage.list_tree(str(tmp_path / "source"))
+    assert files == ["grid/deep/1.png"] and directories == ["grid", "grid/deep", "grid/deep/up"]
+
+
+def test_what_cannot_be_written_or_listed_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ZsadError, match="file/x.bin: cannot be written"):
+        storage.write_bytes(str(tmp_path / "file" / "x.bin"), b"")
+    with pytest.raises(ZsadError, match="file: a file, not a directory"):
+        storage.list_tree(str(tmp_path / "file"))
 
 
 def test_paths_are_made_absolute(monkeypatch, tmp_path):
@@ -77,4 +116,8 @@ def test_paths_are_made_absolute(monkeypatch, tmp_path):
     assert storage.normalise("a/b/") == str(tmp_path / "a/b")
     assert storage.normalise("~/a") == "/somewhere/a"
     assert storage.normalise("file:///a/b") == "/a/b"
+    assert storage.normalise("FILE:///a/b") == "/a/b"
     assert storage.normalise("s3://bucket/a/") == "s3://bucket/a"
+    assert storage.normalise("/a://b/c::d") == "/a:/b/c::d"
+    with pytest.raises(UsageError, match="memory is not shared between processes"):
+        storage.normalise("memory://a")

@@ -52,7 +52,6 @@ class Method(nn.Module):
     """A backbone with a method's weights, ready to score images; a pure function of images, prompts and noise."""
 
     backbone: Backbone
-    auxiliary: str | None  # the benchmark that the weights were trained on, where the checkpoint says so
 
     @abstractmethod
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Any:

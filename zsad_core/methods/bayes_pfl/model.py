@@ -85,7 +85,7 @@ class BayesPFL(Method):
     def __init__(self, backbone: Backbone, samples: int = 10, fused_image_score: bool = True):
         super().__init__()
         width, vision_width = backbone.embed_dim, backbone.vision_width
-        self.samples, self.fused_image_score, self.auxiliary = samples, fused_image_score, None
+        self.samples, self.fused_image_score = samples, fused_image_score
         self.bank = PromptBank(width)
         self.context_encoder = GaussianEncoder(width, vision_width // 2)
         self.state_encoder = GaussianEncoder(width, vision_width // 2)
