@@ -4,11 +4,15 @@ import json
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 
 from tests.golden import recipe
+
+hypothesis.settings.register_profile("busy machines", deadline=None)
+hypothesis.settings.load_profile("busy machines")
 
 GOLDEN = Path(__file__).parent / "golden"
 
