@@ -47,15 +47,15 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, actor
     """Write the predictions of every unit.
 
     A unit is one shard: `benchmark`, `file` (its name), `rows`, `shard_sha256`, `origin` (see predictions.made_from),
-    `shard` and `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold the model, each with a GPU where
-    `settings.device` is cuda.
+    `shard` and `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold
+    the model, each with a GPU where `settings.device` is cuda.
     """
     if not units:
         return
     # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model. Shares
-    # of a core, half of all cores for the actors at most: where one step takes all there is, the others never start.
+    # of a core, under half of all cores for the actors: where one step takes all there is, the others never start.
     cores = max(1.0, engine.resources()["CPU"])  # none on a cluster whose workers are yet to come
-    share = min(0.25 * settings.threads, 0.5 * cores / actors)
+    share = min(0.25 * settings.threads, 0.47 * cores / actors)
     model = {"num_gpus": 1} if settings.device == "cuda" else {"num_cpus": share}
     dataset = (
         engine.dataset_of([{**unit, "image_size": image_size} for unit in units])

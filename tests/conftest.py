@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.golden import recipe
+from zsad_core.settings import ScoringSettings
 
 hypothesis.settings.register_profile("busy machines", deadline=None)
 hypothesis.settings.load_profile("busy machines")
@@ -50,3 +51,15 @@ class Golden:
 @pytest.fixture(scope="session")
 def bayes_pfl_golden(tmp_path_factory):
     return Golden("bayes_pfl_tiny", tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="session")
+def settings(bayes_pfl_golden):
+    """Bayes-PFL on the tiny seeded backbone, quick to run."""
+    return ScoringSettings(
+        backbone=bayes_pfl_golden.backbone,
+        checkpoint=bayes_pfl_golden.checkpoint,
+        image_size=98,
+        samples=2,
+        batch_size=3,
+    )

@@ -272,7 +272,7 @@ def read_tensors(path: str) -> dict:
         warnings.simplefilter("ignore")  # OpenAI's own files are TorchScript archives, which torch calls deprecated
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001, broken bytes make it raise nearly anything
             if "TorchScript" not in str(error):
                 raise ZsadError(f"{path}: not a readable checkpoint ({_first_line(error)})") from None
             loaded = torch.jit.load(path, map_location="cpu").state_dict()

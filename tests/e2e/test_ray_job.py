@@ -27,7 +27,7 @@ def head(tmp_path):
         "PATH": f"{BIN}:{os.environ['PATH']}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token),
     }  # fmt: skip
     environment.pop("RAY_ADDRESS", None)
-    log = open(tmp_path / "head.log", "w+")
+    log = (tmp_path / "head.log").open("w")  # noqa: SIM115, the head writes to it until the test ends
     process = subprocess.Popen(
         [BIN / "ray", "start", "--head", "--node-ip-address", "127.0.0.1", "--port", str(PORT), "--num-cpus", "2",
          "--dashboard-host", "127.0.0.1", "--dashboard-port", str(JOB_PORT), "--block"],
@@ -47,6 +47,7 @@ def head(tmp_path):
             except ProcessLookupError:
                 pass
         process.wait()
+        log.close()
 
 
 def descendants(process_id):
@@ -68,7 +69,7 @@ def submit(environment, *arguments):
     return subprocess.run(
         [BIN / "ray", "job", "submit", "--address", f"http://127.0.0.1:{JOB_PORT}", "--working-dir", str(PROJECT), "--",
          "python", "-m", *map(str, arguments)],
-        env=environment, capture_output=True, text=True, timeout=300,
+        env=environment, check=False, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 
@@ -83,7 +84,9 @@ def test_submitted_jobs_write_what_the_command_writes(head, tmp_path):
     assert "tables: " in done.stdout
 
     arguments[1] = tmp_path / "embedded"
-    embedded = subprocess.run([BIN / "zsad", "evaluate", *map(str, arguments)], capture_output=True, text=True)
+    embedded = subprocess.run(
+        [BIN / "zsad", "evaluate", *map(str, arguments)], check=False, capture_output=True, text=True
+    )
     assert embedded.returncode == 0, embedded.stderr
     for name in ("metrics/results.json", "metrics/table.md", "predictions/benchmark=drawn/test-00000-of-00001.parquet"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "embedded" / name).read_bytes(), name

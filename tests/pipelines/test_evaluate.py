@@ -24,20 +24,8 @@ from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import image_pixels, mask_pixels
 from zsad_core.scoring import Scorer
-from zsad_core.settings import ScoringSettings
 
 CATEGORIES = ["grid", "pill", "wood"]
-
-
-@pytest.fixture(scope="module")
-def settings(bayes_pfl_golden):
-    return ScoringSettings(
-        backbone=bayes_pfl_golden.backbone,
-        checkpoint=bayes_pfl_golden.checkpoint,
-        image_size=98,
-        samples=2,
-        batch_size=3,
-    )
 
 
 @pytest.fixture(scope="module")

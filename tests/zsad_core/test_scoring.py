@@ -11,23 +11,11 @@ from scipy.ndimage import gaussian_filter
 from zsad_core.errors import UsageError
 from zsad_core.images import CLIP_MEAN, CLIP_STD
 from zsad_core.scoring import Scorer
-from zsad_core.settings import ScoringSettings
 
 COUNT = 5
 PROMPTS = ["bottle", "metal nut", "a thing with a long name", "pill", "pill"]
 SHA256S = [f"{number:064x}" for number in range(COUNT)]
 SMALL_DEFECT = [False, True, False, False, True]
-
-
-@pytest.fixture(scope="module")
-def settings(bayes_pfl_golden):
-    return ScoringSettings(
-        backbone=bayes_pfl_golden.backbone,
-        checkpoint=bayes_pfl_golden.checkpoint,
-        image_size=98,
-        samples=3,
-        batch_size=2,
-    )
 
 
 @pytest.fixture(scope="module")
