@@ -11,6 +11,7 @@ import os
 import re
 import sys
 
+from pipelines import interrupt
 from zsad_core.errors import UsageError, ZsadError
 
 # Each is a module of this package with configure(parser) and run(arguments) -> exit status.
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         job.configure(job_parser)
         job_parser.set_defaults(run=job.run)
     options = parser.parse_args(arguments)
+    interrupt.remember()
     try:
         return options.run(options)
     except UsageError as error:

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import ray.data
 
+from pipelines import interrupt
 from zsad_core.errors import ZsadError
 
 
@@ -76,10 +77,12 @@ def results(dataset: ray.data.Dataset) -> Iterator[dict]:
     """The rows of a dataset of guarded steps, as its tasks finish; at the end a ZsadError that names all failures."""
     failures = []
     for row in dataset.iter_rows():
+        interrupt.check()
         if "failure" in row:
             failures.append(row["failure"])
         else:
             yield row
+    interrupt.check()
     if failures:
         more = f"\nand {len(failures) - 10} more" if len(failures) > 10 else ""
         raise ZsadError("\n".join(sorted(failures)[:10]) + more)

@@ -27,7 +27,7 @@ def head(tmp_path):
         "PATH": f"{BIN}:{os.environ['PATH']}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token),
     }  # fmt: skip
     environment.pop("RAY_ADDRESS", None)
-    log = (tmp_path / "head.log").open("w")  # noqa: SIM115, the head writes to it until the test ends
+    log = (tmp_path / "head.log").open("w")
     process = subprocess.Popen(
         [BIN / "ray", "start", "--head", "--node-ip-address", "127.0.0.1", "--port", str(PORT), "--num-cpus", "2",
          "--dashboard-host", "127.0.0.1", "--dashboard-port", str(JOB_PORT), "--block"],
@@ -66,6 +66,16 @@ def descendants(process_id):
 
 
 def submit(environment, *arguments):
+    """Submit and wait for the end; a head that has just started may not take jobs yet."""
+    for _ in range(30):
+        done = submit_once(environment, *arguments)
+        if "No available agent to submit job" not in done.stderr:
+            break
+        time.sleep(2)
+    return done
+
+
+def submit_once(environment, *arguments):
     return subprocess.run(
         [BIN / "ray", "job", "submit", "--address", f"http://127.0.0.1:{JOB_PORT}", "--working-dir", str(PROJECT), "--",
          "python", "-m", *map(str, arguments)],
