@@ -37,6 +37,7 @@ def evaluate(
     files, routes = runs.route_checkpoints(
         checkpoints, {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     )
+    hashed = _hashed(files)
 
     gpus = engine.resources()["GPU"]
     settings = settings.on(gpu=gpus > 0)
@@ -51,7 +52,7 @@ def evaluate(
         for name, file in files.items()
     }
     facts = {name: describe(each) for name, each in scoring.items()}
-    recorded = _recorded(settings, files, next(iter(facts.values())))
+    recorded = _recorded(settings, hashed, next(iter(facts.values())))
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
     for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes)):
@@ -74,20 +75,23 @@ def _file_name(file: str) -> str:
     return file.rsplit("/", 1)[-1]
 
 
-def _recorded(settings: ScoringSettings, files: dict[str, str], facts: dict) -> dict:
-    """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
-    recorded = {**dataclasses.asdict(settings), **facts}
-    del recorded["checkpoint"], recorded["parameter_bytes"]
-    architecture, weights = split_backbone(settings.backbone)
-    recorded["backbone"] = architecture + _file_name(weights)
-    recorded["checkpoints"] = {
+def _hashed(files: dict[str, str]) -> dict[str, dict]:
+    """The checkpoints by name and content."""
+    return {
         _file_name(name): {
             "file": _file_name(file),
             "sha256": None if file == runs.UNTRAINED else storage.sha256(file),
         }
         for name, file in files.items()
     }
-    return recorded
+
+
+def _recorded(settings: ScoringSettings, checkpoints: dict, facts: dict) -> dict:
+    """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
+    recorded = {**dataclasses.asdict(settings), **facts, "checkpoints": checkpoints}
+    del recorded["checkpoint"], recorded["parameter_bytes"]
+    architecture, weights = split_backbone(settings.backbone)
+    return recorded | {"backbone": architecture + _file_name(weights)}
 
 
 def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str]) -> dict:
