@@ -111,8 +111,6 @@ def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[d
     small_defect = json.dumps([name for name, facts in manifest["categories"].items() if facts["small_defect"]])
     units = [
         {
-            "benchmark": name,
-            "file": file["name"],
             "rows": file["rows"],
             "shard_sha256": file["sha256"],
             "origin": predictions.made_from(settings, file["sha256"]),

@@ -46,9 +46,9 @@ def _scorer(settings: ScoringSettings) -> Scorer:
 def predict(units: list[dict], settings: ScoringSettings, image_size: int, actors: int) -> None:
     """Write the predictions of every unit.
 
-    A unit is one shard: `benchmark`, `file` (its name), `rows`, `shard_sha256`, `origin` (see predictions.made_from),
-    `shard` and `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold
-    the model, each with a GPU where `settings.device` is cuda.
+    A unit is one shard: `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from), `shard` and
+    `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold the model,
+    each with a GPU where `settings.device` is cuda.
     """
     if not units:
         return
