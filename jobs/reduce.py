@@ -1,4 +1,8 @@
-"""Make the metrics and tables of a run whose predictions are all there."""
+"""Make the metrics and tables of a run whose predictions are all there, or of several parts of one together.
+
+zsad reduce RUN                          writes RUN/metrics
+zsad reduce RUN RUN ... --out FOLDER     runs of the same settings on different images, as one table in FOLDER/metrics
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", help="folder or URI that `zsad evaluate` wrote to")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder or URI that `zsad evaluate` wrote to")
+    parser.add_argument("--out", metavar="FOLDER", help="where the tables of several runs go")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -14,8 +19,9 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.reduce import reduce
     from pipelines.tables import summary_table
 
-    print(summary_table(reduce(storage.normalise(options.run_folder))))
-    print(f"\ntables: {options.run_folder}/metrics/table.md, table.csv, results.json")
+    out = options.out and storage.normalise(options.out)
+    print(summary_table(reduce([storage.normalise(uri) for uri in options.runs], out)))
+    print(f"\ntables: {options.out or options.runs[0]}/metrics/table.md, table.csv, results.json")
     return 0
 
 

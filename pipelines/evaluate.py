@@ -55,7 +55,7 @@ def evaluate(
     recorded = _recorded(settings, hashed, next(iter(facts.values())))
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
-    for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes)):
+    for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes), shards_uri):
         engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
 
     for name, scored_by in scoring.items():
@@ -63,7 +63,7 @@ def evaluate(
         pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
         count = actors or _actors_that_fit(scored_by, facts[name]["parameter_bytes"])
         predict(pending, scored_by, facts[name]["image_size"], min(count, len(pending)))
-    return reduce(run_uri)
+    return reduce([run_uri])
 
 
 def _absolute(file: str) -> str:

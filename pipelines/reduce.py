@@ -1,51 +1,90 @@
-"""Predictions of a run to metrics and tables; they depend on the predictions alone, not on what ran when."""
+"""Predictions to metrics and tables; they depend on the predictions alone, not on what ran when.
+
+predictions ──a task a shard──> counts, images ──a category at a time──> values, intervals, curves ──> tables
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipelines import engine, storage
-from pipelines.pixel_counts import CategoryCounts, count_file, read_counts
-from pipelines.predictions import made_from, origin_of, partition_uri, prediction_uri, read_predictions
+from pipelines.category import CategoryResults, Cell, Shard, category_results
+from pipelines.counts import count_file, read_images
+from pipelines.predictions import made_from, partition_uri, prediction_uri
 from pipelines.runs import read_run
 from pipelines.tables import table_csv, table_markdown
-from zsad_core.errors import ZsadError
-from zsad_core.metrics.image import image_metrics, image_score_published
-from zsad_core.metrics.pixel import pixel_metrics
+from zsad_core.errors import UsageError, ZsadError
+from zsad_core.metrics import intervals
 
-_SCORES = ["score_text", "score_map", "score"]
+GROUPS = ("image", "image_plain", "pixel")
 
 
-def reduce(run_uri: str) -> dict:
-    """The content of `<run>/metrics/results.json`, which is written with `table.csv` and `table.md` beside it.
+def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
+    """The content of `<out>/metrics/results.json`, which is written with tables, curves and influences beside it.
 
-    ZsadError where predictions are missing, damaged or not those that `run.json` names.
+    Several runs, which must have the same settings and different images, give the tables of them all; these need an
+    `out_uri`, one run is written to itself. ZsadError where predictions are missing, damaged or not those that
+    `run.json` names.
     """
-    run = read_run(run_uri)
-    _require_predictions(run_uri, run["benchmarks"])
-    _count_pixels(run_uri, run["benchmarks"])
-    results = {
-        "run": run["settings"],
-        "benchmarks": {
-            name: _benchmark_results(run_uri, name, benchmark, run["settings"])
-            for name, benchmark in run["benchmarks"].items()
-        },
-    }
-    storage.write_json(storage.join(run_uri, "metrics", "results.json"), results)
-    storage.write_bytes(storage.join(run_uri, "metrics", "table.csv"), table_csv(results).encode())
-    storage.write_bytes(storage.join(run_uri, "metrics", "table.md"), table_markdown(results).encode())
+    if out_uri is None and len(run_uris) > 1:
+        raise UsageError("several runs are merged into another folder: give it with --out")
+    runs = {uri: read_run(uri) for uri in run_uris}
+    benchmarks = merged(runs)
+    for uri, run in runs.items():
+        _require_predictions(uri, run["benchmarks"])
+    _count(runs)
+    metrics = storage.join(out_uri or run_uris[0], "metrics")
+    results: dict[str, Any] = {"run": next(iter(runs.values()))["settings"], "benchmarks": {}}
+    curves = {}
+    for name, facts in benchmarks.items():
+        shards = sorted(
+            _shard(uri, name, run["benchmarks"][name], file)
+            for uri, run in runs.items()
+            if name in run["benchmarks"]
+            for file in run["benchmarks"][name]["files"]
+        )
+        results["benchmarks"][name], influence, curves[name] = _benchmark_results(name, facts, shards)
+        _write_influence(partition_uri(storage.join(metrics, "influence"), name, "images"), influence)
+    storage.write_json(storage.join(metrics, "curves.json"), curves)
+    storage.write_json(storage.join(metrics, "results.json"), results)
+    storage.write_bytes(storage.join(metrics, "table.csv"), table_csv(results).encode())
+    storage.write_bytes(storage.join(metrics, "table.md"), table_markdown(results).encode())
     return results
+
+
+def merged(runs: dict[str, dict]) -> dict[str, dict]:
+    """Benchmark -> its facts in the runs together; ZsadError where the runs cannot stand in one table."""
+    (first_uri, first), *others = runs.items()
+    benchmarks: dict[str, dict] = {}
+    for uri, run in others:
+        differing = [key for key, value in first["settings"].items() if run["settings"].get(key) != value]
+        if differing or run["settings"].keys() != first["settings"].keys():
+            raise ZsadError(
+                f"{uri}: not the settings of {first_uri} ({', '.join(differing)}); `zsad leaderboard` compares"
+            )
+    for uri, run in runs.items():
+        for name, facts in run["benchmarks"].items():
+            known = benchmarks.setdefault(name, {**facts, "categories": {}})
+            for key in ("levels", "variant", "checkpoint"):
+                if known.get(key) != facts.get(key):
+                    raise ZsadError(f"{uri}: {name} has another {key} than in the runs before it")
+            for category, declared in facts["categories"].items():
+                known["categories"].setdefault(category, declared)
+    return benchmarks
 
 
 def _require_predictions(run_uri: str, benchmarks: dict[str, dict]) -> None:
     missing, total = [], 0
     for name, benchmark in benchmarks.items():
-        uris = [prediction_uri(run_uri, name, shard) for shard in _shards(benchmark)]
+        uris = [prediction_uri(run_uri, name, file["name"]) for file in benchmark["files"]]
         present = set(storage.list_names(uris[0].rsplit("/", 1)[0])) if uris else set()
         missing += [uri for uri in uris if uri.rsplit("/", 1)[1] not in present]
         total += len(uris)
@@ -56,120 +95,127 @@ def _require_predictions(run_uri: str, benchmarks: dict[str, dict]) -> None:
         )
 
 
-def _count_pixels(run_uri: str, benchmarks: dict[str, dict]) -> None:
-    units = [
-        {"predictions": prediction_uri(run_uri, name, shard), "counts": _counts_uri(run_uri, name, shard)}
-        for name, benchmark in benchmarks.items()
-        if "pixel" in benchmark["levels"]
-        for shard in _shards(benchmark)
-    ]
-    progress = engine.Progress("reduce", len(units), "shards")
-    for _ in engine.map_units(units, count_file):
-        progress.advance(1)
+def _count(runs: dict[str, dict]) -> None:
+    units = []
+    for uri, run in runs.items():
+        for name, benchmark in run["benchmarks"].items():
+            for file in benchmark["files"]:
+                shard = _shard(uri, name, benchmark, file)
+                units.append(
+                    {
+                        "predictions": prediction_uri(uri, name, file["name"]),
+                        "images": shard.images,
+                        "counts": shard.counts,
+                        "rows": file["rows"],
+                        "origin": made_from(run["settings"], file["sha256"]),
+                        "categories": list(benchmark["categories"]),
+                    }
+                )
+    progress = engine.Progress("reduce", sum(unit["rows"] for unit in units))
+    for unit in engine.map_units(units, count_file):
+        progress.advance(unit["rows"])
 
 
-def _benchmark_results(run_uri: str, name: str, benchmark: dict, settings: dict) -> dict:
-    scores = _read_scores(run_uri, name, benchmark, settings)
-    counts: dict[str, CategoryCounts] = {}
-    if "pixel" in benchmark["levels"]:
-        # Sums of 1/area are floats: added in the order of the shards' names they are the same whatever ran when.
-        for shard in sorted(_shards(benchmark)):
-            for category, of_shard in read_counts(_counts_uri(run_uri, name, shard)).items():
-                counts[category] = counts.get(category, CategoryCounts.empty()) + of_shard
-    categories = {
-        category: _category_results(
-            scores.filter(pc.equal(scores["category"], category)),
-            counts.get(category, CategoryCounts.empty()),
-            benchmark["levels"],
-            declared,
-        )
-        for category, declared in benchmark["categories"].items()
-    }
-    return {
-        "domain": benchmark["domain"],
-        "levels": benchmark["levels"],
-        "auxiliary": benchmark["auxiliary"],
+def _shard(run_uri: str, name: str, benchmark: dict, file: dict) -> Shard:
+    images, counts = (
+        partition_uri(storage.join(run_uri, "metrics", folder), name, file["name"]) for folder in ("images", "counts")
+    )
+    return Shard(file["name"], images, counts if "pixel" in benchmark["levels"] else None)
+
+
+def _benchmark_results(name: str, facts: dict, shards: list[Shard]) -> tuple[dict, pa.Table, dict]:
+    """(results, influence of the images, curves) of a benchmark, a category at a time."""
+    if not shards:
+        raise ZsadError(f"{name}: run.json names no file for it")
+    images = pa.concat_tables(
+        table.append_column("shard", pa.repeat(pa.scalar(number, pa.int32()), len(table)))
+        for number, table in enumerate(read_images(shard.images) for shard in shards)
+    )
+    _refuse_repeated(name, images)
+    categories, cells, influences, curves = {}, [], [], {}
+    for category, declared in facts["categories"].items():
+        of_category = images.filter(pc.equal(images["category"], category))
+        results = category_results(category, of_category, shards, facts["levels"])
+        categories[category] = _counts(of_category, declared, facts["levels"]) | _shown(results, of_category)
+        cells.append(results.cells)
+        influences.append(_influence_table(of_category, results.influence))
+        curves[category] = results.curves
+    of_benchmark = {
+        **{key: facts.get(key) for key in ("domain", "levels", "auxiliary", "variant", "checkpoint")},
         "categories": categories,
-        "mean": {group: _mean(categories, group) for group in ("image", "image_plain", "pixel")},
+        "mean": {group: _mean([each[group] for each in cells]) for group in GROUPS},
     }
+    return of_benchmark, pa.concat_tables(influences), curves
 
 
-def _category_results(scores: pa.Table, counts: CategoryCounts, levels: Collection[str], declared: dict) -> dict:
-    scored = scores.filter(pc.invert(scores["failed"]))
-    labelled = pc.is_valid(scored["label"]).to_numpy()
-    labels = scored.filter(labelled)["label"].to_numpy()
-    score_text, score_map, score = (scored[name].to_numpy() for name in _SCORES)
-    image = image_plain = pixel = None
-    if "image" in levels:
-        published = image_score_published(score_text, score_map, levels)
-        image = _values(image_metrics(published[labelled], labels))
-        image_plain = _values(image_metrics(score[labelled], labels))
-    if "pixel" in levels:
-        pixel = _values(pixel_metrics(counts.pixels))
+def _refuse_repeated(name: str, images: pa.Table) -> None:
+    key, number = next(iter(Counter(images["key"].to_pylist()).most_common(1)), (None, 0))
+    if number > 1:
+        raise ZsadError(f"{name}: the image {key} stands there {number} times; merge runs of different images")
+
+
+def _counts(images: pa.Table, declared: dict, levels: Collection[str]) -> dict[str, Any]:
+    """How many images a category has, and how many of them are in no metric."""
+    uncounted = pc.and_(
+        pc.invert(images["failed"]), pc.and_(pc.is_valid(images["label"]), pc.is_null(images["regions"]))
+    )
     expected = {"normal": declared["expected_normal"], "anomalous": declared["expected_anomalous"]}
     return {
-        "images": len(scores),
-        "anomalous": pc.sum(pc.equal(scores["label"], 1), min_count=0).as_py(),
-        "left_out": len(scores) - len(scored),
-        "unlabelled": scores["label"].null_count,
-        "pixel_left_out": counts.left_out,
+        "images": len(images),
+        "anomalous": _number(pc.equal(images["label"], 1)),
+        "left_out": _number(images["failed"]),
+        "unlabelled": images["label"].null_count,
+        "pixel_left_out": _number(uncounted) if "pixel" in levels else 0,
         "expected": None if None in expected.values() else expected,
-        "image": image,
-        "image_plain": image_plain,
-        "pixel": pixel,
     }
 
 
-def _read_scores(run_uri: str, name: str, benchmark: dict, settings: dict) -> pa.Table:
-    """Of every sample of the benchmark: category, label, scores, and `failed` where it could not be scored."""
-    tables = []
-    for file in sorted(benchmark["files"], key=lambda file: file["name"]):
-        uri = prediction_uri(run_uri, name, file["name"])
-        table = read_predictions(uri, ["key", "category", "label", *_SCORES, "error"])
-        if len(table) != file["rows"]:
-            raise ZsadError(f"{uri}: {len(table)} rows instead of {file['rows']}; remove it and run evaluate again")
-        if origin_of(uri) != made_from(settings, file["sha256"]):
-            raise ZsadError(f"{uri}: not made from this run's settings and shard; run evaluate again to make it")
-        failed = pc.is_valid(table["error"])
-        _require_scores(uri, table.filter(pc.invert(failed)))
-        unknown = set(pc.unique(table["category"]).to_pylist()) - set(benchmark["categories"])
-        if unknown:
-            raise ZsadError(f"{uri}: category {min(unknown, key=str)!r} is not among those of {name} in run.json")
-        tables.append(table.drop_columns(["key", "error"]).append_column("failed", failed))
-    if not tables:
-        raise ZsadError(f"{run_uri}: run.json names no file for {name}")
-    return pa.concat_tables(tables)
+def _number(chosen: pa.ChunkedArray) -> int:
+    return pc.sum(chosen, min_count=0).as_py()
 
 
-def _require_scores(uri: str, scored: pa.Table) -> None:
-    for column in _SCORES:
-        bad = pc.invert(pc.fill_null(pc.is_finite(scored[column]), False))
-        if pc.any(bad).as_py():
-            key = scored["key"].filter(bad)[0].as_py()
-            raise ZsadError(
-                f"{uri}: row {key!r} has no finite {column} and no error; remove the file and run evaluate again"
-            )
+def _shown(results: CategoryResults, images: pa.Table) -> dict[str, Any]:
+    """The cells of a category and of its defects as results.json has them."""
+
+    def of_groups(cells: dict[str, dict[str, Cell] | None]) -> dict:
+        return {group: of_group and _as_json(of_group) for group, of_group in cells.items()}
+
+    anomalous = Counter(images["defect"].filter(pc.fill_null(pc.equal(images["label"], 1), False)).to_pylist())
+    defects = {name: {"images": anomalous[name]} | of_groups(cells) for name, cells in results.defects.items()}
+    return of_groups(results.cells) | {"defects": defects}
 
 
-def _mean(categories: dict[str, dict], group: str) -> dict[str, Any] | None:
+def _as_json(cells: dict[str, Cell]) -> dict[str, dict[str, float | None]]:
+    return {metric: _bounded(cell.value, intervals.interval(*cell)) for metric, cell in cells.items()}
+
+
+def _bounded(value: float, bounds: tuple[float, float]) -> dict[str, float | None]:
+    return {
+        name: None if math.isnan(number) else number
+        for name, number in zip(("value", "low", "high"), (value, *bounds), strict=True)
+    }
+
+
+def _mean(categories: list[dict[str, Cell] | None]) -> dict[str, Any] | None:
     """Plain mean of each metric over the categories where it is defined, and how many these are."""
-    results = [result[group] for result in categories.values() if result[group] is not None]
-    if not results:
+    categories = [cells for cells in categories if cells is not None]
+    if not categories:
         return None
     means = {}
-    for metric in results[0]:
-        values = [result[metric]["value"] for result in results if result[metric]["value"] is not None]
-        means[metric] = {"value": math.fsum(values) / len(values) if values else None, "categories": len(values)}
+    for metric in categories[0]:
+        cells = [cells[metric] for cells in categories if not math.isnan(cells[metric].value)]
+        value = math.fsum(cell.value for cell in cells) / len(cells) if cells else math.nan
+        spread = intervals.spread_of_mean(*zip(*cells)) if cells else intervals.UNKNOWN
+        means[metric] = _bounded(value, intervals.interval(value, spread)) | {"categories": len(cells)}
     return means
 
 
-def _values(metrics: dict[str, float | None]) -> dict[str, dict[str, float | None]]:
-    return {metric: {"value": value} for metric, value in metrics.items()}
+def _influence_table(images: pa.Table, influence: dict[str, np.ndarray]) -> pa.Table:
+    columns = {name: images[name] for name in ("key", "sha256", "category", "defect", "label")}
+    return pa.table(columns | {name: pa.array(values, from_pandas=True) for name, values in influence.items()})
 
 
-def _shards(benchmark: dict) -> list[str]:
-    return [file["name"] for file in benchmark["files"]]
-
-
-def _counts_uri(run_uri: str, benchmark: str, shard: str) -> str:
-    return partition_uri(storage.join(run_uri, "metrics", "counts"), benchmark, shard)
+def _write_influence(uri: str, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.combine_chunks(), sink, compression="zstd")
+    storage.write_bytes(uri, sink.getvalue().to_pybytes())

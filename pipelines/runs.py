@@ -25,12 +25,12 @@ def check_folder(run: str) -> None:
         raise ZsadError(f"{run}: not empty and no run (it holds no run.json); choose another folder")
 
 
-def open_run(run: str, settings: dict, benchmarks: dict) -> list[str]:
+def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[str]:
     """Create `<run>/run.json`, or check that the run that lies there was made by the same settings and shards.
 
     Returns the software whose version is another than when the run was begun. Raises ZsadError naming what differs.
     `settings`: what the predictions depend on besides the shards; `benchmarks`: for each its levels, categories,
-    checkpoint and shard files with their checksums.
+    checkpoint and shard files with their checksums. `shards`: where these lie, which may change.
     """
     check_folder(run)
     identity = {"settings": settings, "benchmarks": benchmarks}
@@ -46,9 +46,14 @@ def open_run(run: str, settings: dict, benchmarks: dict) -> list[str]:
                 + (f"\n  and {len(differing) - 10} more" if len(differing) > 10 else "")
             )
         return _differences(there["versions"], versions)
-    command = [re.sub(r"//[^/@\s]+@", "//***@", argument) for argument in sys.argv]  # no credentials in files
-    storage.write_json(storage.join(run, "run.json"), {**identity, "versions": versions, "command": command})
+    facts = {"shards": _masked(shards), "versions": versions, "command": [_masked(argument) for argument in sys.argv]}
+    storage.write_json(storage.join(run, "run.json"), identity | facts)
     return []
+
+
+def _masked(text: str) -> str:
+    """Without the credentials that a URI may hold: they reach no file."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def read_run(run: str) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pipelines.runs import is_untrained
@@ -35,47 +36,60 @@ _DASH = "–"
 _FEWER = "†"
 _LEGEND = (
     "Percent. Image: the published score rule. Plain: each image's own score, which needs no other image. "
-    f"{_DASH}: undefined (one class only, no masks)."
+    f"In brackets: the 95 % interval. {_DASH}: undefined (one class only, no masks)."
 )
 _FEWER_LEGEND = f"{_FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."
 
 
 def table_csv(results: dict) -> str:
-    """Fractions in full precision, empty where undefined: a row a category, then its benchmark's mean.
+    """Fractions in full precision, empty where undefined: a row a category, a defect of it, and a benchmark's mean.
 
-    `fewer` names the means that are over fewer categories than the benchmark has, and over how many.
+    Each metric has its 95 % interval in columns `_low` and `_high`. `fewer` names the means that are over fewer
+    categories than the benchmark has, and over how many.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["benchmark", "row", "category", *_COUNTS, *(column.name for column in COLUMNS), "fewer"])
+    metrics = [f"{column.name}{end}" for column in COLUMNS for end in ("", "_low", "_high")]
+    writer.writerow(["benchmark", "row", "category", "defect", *_COUNTS, *metrics, "fewer"])
     for name, benchmark in results["benchmarks"].items():
         categories = benchmark["categories"]
         for category, result in categories.items():
-            values = [_value(result, column) for column in COLUMNS]
-            writer.writerow([name, "category", category, *(result[count] for count in _COUNTS), *values, ""])
+            counts = [result[count] for count in _COUNTS]
+            writer.writerow([name, "category", category, "", *counts, *_bounded_values(result), ""])
+            for defect, of_defect in result["defects"].items():
+                counts = [of_defect["images"], of_defect["images"], *[""] * (len(_COUNTS) - 2)]
+                writer.writerow([name, "defect", category, defect, *counts, *_bounded_values(of_defect), ""])
         mean = benchmark["mean"]
         fewer = [f"{column.name}={_defined(mean, column)}" for column in COLUMNS if _is_fewer(mean, column, categories)]
         totals = [sum(result[count] for result in categories.values()) for count in _COUNTS]
-        writer.writerow([name, "mean", "", *totals, *(_value(mean, column) for column in COLUMNS), " ".join(fewer)])
+        writer.writerow([name, "mean", "", "", *totals, *_bounded_values(mean), " ".join(fewer)])
     return text.getvalue()
 
 
+def _bounded_values(result: dict) -> list[float | None]:
+    cells = [result[column.group] and result[column.group][column.metric] for column in COLUMNS]
+    return [cell and cell[bound] for cell in cells for bound in ("value", "low", "high")]
+
+
 def table_markdown(results: dict) -> str:
-    """A table over the benchmarks, then one a benchmark over its categories; remarks below each."""
+    """A table over the benchmarks, then for each its categories and their defects; remarks below each."""
     parts = [
         "# Results",
         _escape(_made_by(results["run"])),
         _LEGEND,
-        _markdown("Benchmark", _benchmark_rows(results)),
+        _markdown(["Benchmark"], _benchmark_rows(results, _with_interval)),
         _remark_list(_benchmark_remarks(results), _escape),
     ]
     for name, benchmark in results["benchmarks"].items():
-        rows = _category_rows(benchmark)
         present = {category: result for category, result in benchmark["categories"].items() if result["images"]}
         remarks = [(category, _remarks([result])) for category, result in present.items()]
         if absent := [category for category in benchmark["categories"] if category not in present]:
             remarks.append((", ".join(absent), ["no image"]))
-        parts += [f"## {_escape(name)}", _markdown("Category", rows), _remark_list(remarks, _escape)]
+        rows = _category_rows(benchmark, _with_interval)
+        parts += [f"## {_escape(name)}", _markdown(["Category"], rows), _remark_list(remarks, _escape)]
+        if defects := _defect_rows(benchmark):
+            parts += ["Each kind of defect against the category's normal images:"]
+            parts += [_markdown(["Category", "Defect"], defects)]
     if any(_FEWER in part for part in parts):
         parts.insert(3, _FEWER_LEGEND)
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -86,9 +100,12 @@ def summary_table(results: dict) -> str:
     benchmarks = list(results["benchmarks"].items())
     if len(benchmarks) == 1:
         name, benchmark = benchmarks[0]
-        rows, remarks = _category_rows(benchmark), [(name, _remarks(list(benchmark["categories"].values())))]
+        rows, remarks = (
+            _category_rows(benchmark, _percent_of),
+            [(name, _remarks(list(benchmark["categories"].values())))],
+        )
     else:
-        rows, remarks = _benchmark_rows(results), _benchmark_remarks(results)
+        rows, remarks = _benchmark_rows(results, _percent_of), _benchmark_remarks(results)
     groups = [""] * 2 + [_GROUPS[c.group].lower() if c.metric == "auroc" else "" for c in COLUMNS]
     head = ["", "images", *(column.title for column in COLUMNS)]
     lines = [groups, head, *rows]
@@ -119,30 +136,36 @@ def _made_by(settings: dict) -> str:
     return line
 
 
-def _benchmark_rows(results: dict) -> list[list[str]]:
-    return [_mean_row(name, benchmark) for name, benchmark in results["benchmarks"].items()]
+def _benchmark_rows(results: dict, shown: Callable) -> list[list[str]]:
+    return [_mean_row(name, benchmark, shown) for name, benchmark in results["benchmarks"].items()]
 
 
-def _category_rows(benchmark: dict) -> list[list[str]]:
+def _category_rows(benchmark: dict, shown: Callable) -> list[list[str]]:
     rows = [
-        [category, str(result["images"]), *(_percent(_value(result, column)) for column in COLUMNS)]
+        [category, str(result["images"]), *(shown(_cell(result, column)) for column in COLUMNS)]
         for category, result in benchmark["categories"].items()
         if result["images"]
     ]
-    return [*rows, _mean_row("mean", benchmark)]
+    return [*rows, _mean_row("mean", benchmark, shown)]
 
 
-def _mean_row(title: str, benchmark: dict) -> list[str]:
-    mean, categories = benchmark["mean"], benchmark["categories"]
-    cells = [
-        _percent(_value(mean, column)) + (_FEWER if _is_fewer(mean, column, categories) else "") for column in COLUMNS
+def _defect_rows(benchmark: dict) -> list[list[str]]:
+    return [
+        [category, defect, str(of_defect["images"]), *(_with_interval(_cell(of_defect, column)) for column in COLUMNS)]
+        for category, result in benchmark["categories"].items()
+        for defect, of_defect in result["defects"].items()
     ]
+
+
+def _mean_row(title: str, benchmark: dict, shown: Callable) -> list[str]:
+    mean, categories = benchmark["mean"], benchmark["categories"]
+    cells = [shown(_cell(mean, column)) + (_FEWER if _is_fewer(mean, column, categories) else "") for column in COLUMNS]
     return [title, str(sum(result["images"] for result in categories.values())), *cells]
 
 
-def _value(result: dict, column: Column) -> float | None:
+def _cell(result: dict, column: Column) -> dict[str, float | None] | None:
     group = result[column.group]
-    return group[column.metric]["value"] if group else None
+    return group[column.metric] if group else None
 
 
 def _defined(mean: dict, column: Column) -> int:
@@ -155,6 +178,16 @@ def _is_fewer(mean: dict, column: Column, categories: dict) -> bool:
 
 def _percent(value: float | None) -> str:
     return _DASH if value is None else f"{100 * value:.1f}"
+
+
+def _percent_of(cell: dict[str, float | None] | None) -> str:
+    return _percent(cell and cell["value"])
+
+
+def _with_interval(cell: dict[str, float | None] | None) -> str:
+    if not cell or cell["low"] is None:
+        return _percent_of(cell)
+    return f"{_percent_of(cell)} [{_percent(cell['low'])}, {_percent(cell['high'])}]"
 
 
 def _benchmark_remarks(results: dict) -> list[tuple[str, list[str]]]:
@@ -197,9 +230,11 @@ def _images(number: int) -> str:
     return "1 image" if number == 1 else f"{number:,} images"
 
 
-def _markdown(first: str, rows: list[list[str]]) -> str:
-    head = [first, "Images", *(f"{_GROUPS[column.group]} {column.title}" for column in COLUMNS)]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *([_escape(row[0]), *row[1:]] for row in rows)]
+def _markdown(names: list[str], rows: list[list[str]]) -> str:
+    """`names` head the columns whose cells are names."""
+    head = [*names, "Images", *(f"{_GROUPS[column.group]} {column.title}" for column in COLUMNS)]
+    rule = ["---"] * len(names) + ["---:"] * (len(head) - len(names))
+    lines = [head, rule, *([*map(_escape, row[: len(names)]), *row[len(names) :]] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

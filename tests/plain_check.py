@@ -53,6 +53,7 @@ def _benchmark(folder, benchmark):
 
 
 def _category(rows, levels):
+    """The metrics of a category, and of each of its kinds of defect against all its normal images."""
     scored = rows[rows["error"].isna()]
     labelled = scored["label"].notna()
     result = {
@@ -65,6 +66,14 @@ def _category(rows, levels):
         "image_plain": None,
         "pixel": None,
     }
+    kinds = sorted(set(rows["defect"][rows["label"] == 1]))
+    members = {kind: (rows["label"] == 0) | ((rows["label"] == 1) & (rows["defect"] == kind)) for kind in kinds}
+    if len(kinds) < 2:
+        members = {}
+    defects = {kind: {"images": int((chosen & (rows["label"] == 1)).sum())} for kind, chosen in members.items()}
+    for group in ("image", "image_plain", "pixel"):
+        for kind in defects:
+            defects[kind][group] = None
     if "image" in levels:
         published = scored["score_text"]
         if "pixel" in levels:
@@ -72,9 +81,16 @@ def _category(rows, levels):
         labels = scored["label"][labelled].astype(int)
         result["image"] = _classification(labels, published[labelled])
         result["image_plain"] = _classification(labels, scored["score"][labelled])
+        for kind, chosen in members.items():
+            some = labelled & chosen[scored.index]
+            for group, scores in (("image", published), ("image_plain", scored["score"])):
+                defects[kind][group] = _classification(scored["label"][some].astype(int), scores[some])
     if "pixel" in levels:
-        result["pixel"] = _pixel(scored[scored["mask"].notna()])
-    return result
+        known = scored[scored["mask"].notna()]
+        result["pixel"] = _pixel(known)
+        for kind, chosen in members.items():
+            defects[kind]["pixel"] = _pixel(known[chosen[known.index]])
+    return result | {"defects": defects}
 
 
 def _minmax(values):

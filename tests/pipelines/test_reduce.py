@@ -1,6 +1,7 @@
 """Tables of a made-up run against plain pandas and scikit-learn, and everything that may be wrong with a run."""
 
 import importlib.util
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import stats
+from scipy.special import logit
 
 from pipelines.predictions import (
     PREDICTION_SCHEMA,
@@ -20,7 +23,7 @@ from pipelines.predictions import (
 )
 from pipelines.reduce import reduce
 from tests.pipelines.test_tables import SETTINGS
-from zsad_core.errors import ZsadError
+from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import encode, pack_mask
 
 CHECKER = Path(__file__).parents[1] / "plain_check.py"
@@ -44,7 +47,8 @@ def sample(rng, key, category, label, mask=True, error=None):
             truth[r : r + rng.integers(1, 8), c : c + rng.integers(1, 8)] = True
     codes = (rng.integers(0, 40, (H, W)) + 15 * truth).astype(np.uint16) * 1000
     text, highest = rng.uniform(0.2, 0.6, 2) + 0.2 * (label == 1)
-    row = {"key": key, "category": category, "defect": "", "prompt": category, "label": label, "sha256": key}
+    defect = {0: "good", 1: ("spot", "hole")[rng.integers(2)], None: "unknown"}[label]
+    row = {"key": key, "category": category, "defect": defect, "prompt": category, "label": label, "sha256": key}
     row |= {"map_height": H, "map_width": W, "mask": pack_mask(truth) if mask else None, "error": error}
     if not error:
         row |= {"score_text": text, "score_map": highest, "score": (text + highest) / 2, "anomaly_map": encode(codes)}
@@ -82,8 +86,10 @@ def write_run(folder, benchmarks, per_file=5):
 def made_up_run(folder):
     rng = np.random.default_rng(7)
 
+    number = itertools.count()
+
     def rows(category, labels, **more):
-        return [sample(rng, f"{category}/{i}", category, label, **more) for i, label in enumerate(labels)]
+        return [sample(rng, f"{category}/{next(number)}", category, label, **more) for label in labels]
 
     nut = rows("metal_nut", [0, 1] * 7) + rows("metal_nut", [0, 1, None], error="truncated image")
     pipe = rows("a|b", [0] * 4 + [1] * 3) + rows("a|b", [1, None], mask=False)
@@ -107,7 +113,7 @@ def made_up_run(folder):
 def run(tmp_path_factory, ray_session):
     folder = tmp_path_factory.mktemp("run")
     made_up_run(folder)
-    reduce(str(folder))
+    reduce([str(folder)])
     return folder
 
 
@@ -172,25 +178,102 @@ def test_what_is_counted_and_what_is_left_out(run):
     }
     mvtec = results["benchmarks"]["MVTec-AD"]
     assert mvtec["mean"]["image"]["auroc"]["categories"] == 2
-    assert mvtec["categories"]["only normal"]["pixel"]["aupro"] == {"value": None}
+    undefined = {"value": None, "low": None, "high": None}
+    assert mvtec["categories"]["only normal"]["pixel"]["aupro"] == undefined
+    assert set(mvtec["categories"]["metal_nut"]["defects"]) == {"spot", "hole"}
+    assert sum(defect["images"] for defect in mvtec["categories"]["metal_nut"]["defects"].values()) == 8
+    assert mvtec["categories"]["only normal"]["defects"] == {}
     assert results["benchmarks"]["HeadCT"]["mean"]["pixel"] is None
     assert results["benchmarks"]["CVC-ColonDB"]["categories"]["colon"]["image"] is None
-    assert results["benchmarks"]["our line/3"]["mean"]["image"]["auroc"] == {"value": None, "categories": 0}
+    assert results["benchmarks"]["our line/3"]["mean"]["image"]["auroc"] == undefined | {"categories": 0}
 
 
-def test_counts_files_are_plain_tables(run):
-    counts = pd.concat(pd.read_parquet(path) for path in (run / "metrics" / "counts").rglob("*.parquet"))
-    sums = counts.groupby("category")[["normal", "anomalous", "region_weight", "regions", "images", "left_out"]].sum()
-    assert sums.loc["metal_nut", "images"] == 14 and sums.loc["a|b", "left_out"] == 1
-    assert (sums["normal"] + sums["anomalous"] == sums["images"] * H * W).all()
-    assert np.allclose(sums["region_weight"], sums["regions"])
-    assert "head ct" not in sums.index
+def test_counts_and_images_files_are_plain_tables(run):
+    counts, images = (
+        pd.concat(pd.read_parquet(path) for path in (run / "metrics" / folder).rglob("*.parquet"))
+        for folder in ("counts", "images")
+    )
+    sums = counts.groupby("category")[["normal", "anomalous", "region_weight"]].sum()
+    counted = images[images["regions"].notna()].groupby("category")["regions"].agg(["size", "sum"])
+    assert (sums["normal"] + sums["anomalous"] == counted["size"] * H * W).all()
+    assert np.allclose(sums["region_weight"], counted["sum"])
+    assert "head ct" not in sums.index and counted.loc["metal_nut", "size"] == 14
+    assert len(images) == 75 and images["failed"].sum() == 3
+    one = images[images["regions"] > 0].iloc[0]
+    assert np.frombuffer(one["normal"], "<u4").sum() + np.frombuffer(one["anomalous"], "<u4").sum() == H * W
+    assert np.frombuffer(one["region_weight"], "<f8").sum() == pytest.approx(one["regions"])
+
+
+def test_influence_is_what_each_image_does_to_each_metric(run, plain_check):
+    table = pd.read_parquet(run / "metrics" / "influence" / "benchmark=MVTec-AD" / "images.parquet")
+    table = table[table["category"] == "metal_nut"].set_index("key")
+    rows = pd.concat(map(pd.read_parquet, sorted((run / "predictions" / "benchmark=MVTec-AD").iterdir())))
+    rows = rows[rows["category"] == "metal_nut"].set_index("key")
+    scored = rows[rows["error"].isna()]
+    assert table.index.tolist() == rows.index.tolist()
+    assert table.loc[rows["error"].notna(), "pixel_auroc"].isna().all()
+    published = 0.5 * plain_check._minmax(scored["score_text"]) + 0.5 * plain_check._minmax(scored["score_map"])
+    metrics = {
+        "image": lambda rows: plain_check._classification(rows["label"].astype(int), published[rows.index]),
+        "image_plain": lambda rows: plain_check._classification(rows["label"].astype(int), rows["score"]),
+        "pixel": plain_check._pixel,
+    }
+    for group, metric in metrics.items():
+        whole = metric(scored)
+        for key, label in scored["label"].items():
+            without = metric(scored.drop(key))
+            others = (scored["label"] == label).sum() - 1
+            for name in whole:
+                if name != "aupro_200":  # its thresholds stay, here they would move with the extremes
+                    assert table.loc[key, f"{group}_{name}"] == pytest.approx(
+                        others * (whole[name] - without[name]), abs=1e-9
+                    ), (group, name)
+
+
+def test_intervals_come_from_the_influence(run):
+    results = json.loads((run / "metrics" / "results.json").read_text())["benchmarks"]["MVTec-AD"]
+    table = pd.read_parquet(run / "metrics" / "influence" / "benchmark=MVTec-AD" / "images.parquet")
+    variances = {}
+    for category in ("metal_nut", "a|b"):
+        of_label = table[(table["category"] == category)].groupby("label")["pixel_aupro"]
+        parts = of_label.var() / of_label.count()
+        freedom = parts.sum() ** 2 / (parts**2 / (of_label.count() - 1)).sum()
+        cell = results["categories"][category]["pixel"]["aupro"]
+        half = stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()) / (cell["value"] * (1 - cell["value"]))
+        assert logit([cell["low"], cell["high"]]) == pytest.approx(logit(cell["value"]) + np.array([-half, half]))
+        variances[category] = parts.sum()
+    mean = results["mean"]["pixel"]["aupro"]
+    middle = (logit(mean["low"]) + logit(mean["high"])) / 2
+    assert mean["categories"] == 2 and middle == pytest.approx(logit(mean["value"]))
+    assert mean["high"] - mean["low"] > 2 * 1.96 * np.sqrt(sum(variances.values())) / 2 * 0.9
+
+
+def test_runs_of_parts_merge_into_the_table_of_the_whole(run, copied, tmp_path):
+    other = Path(shutil.copytree(copied, tmp_path / "other"))
+    change_run(copied, lambda content: [b.update(files=b["files"][::2]) for b in content["benchmarks"].values()])
+    change_run(
+        other,
+        lambda content: (
+            [b.update(files=b["files"][1::2]) for b in content["benchmarks"].values()]
+            and content["benchmarks"].pop("our line/3")
+        ),
+    )
+    with pytest.raises(UsageError, match="give it with --out"):
+        reduce([str(other), str(copied)])
+    reduce([str(other), str(copied)], str(tmp_path / "merged"))
+    parts, whole = (json.loads(outputs(folder)["results.json"]) for folder in (tmp_path / "merged", run))
+    assert parts["benchmarks"] == whole["benchmarks"]
+    with pytest.raises(ZsadError, match="stands there 2 times; merge runs of different images"):
+        reduce([str(copied), str(run)], str(tmp_path / "again"))
+    change_run(other, lambda content: content["settings"].update(seed=9))
+    with pytest.raises(ZsadError, match=r"not the settings of .*copy \(seed\)"):
+        reduce([str(copied), str(other)], str(tmp_path / "again"))
 
 
 def test_bytes_do_not_depend_on_the_order_of_files_or_on_what_was_there(run, copied):
     change_run(copied, lambda content: [b["files"].reverse() for b in content["benchmarks"].values()])
     shutil.rmtree(copied / "metrics")
-    reduce(str(copied))
+    reduce([str(copied)])
     assert outputs(copied) == outputs(run)
 
 
@@ -205,7 +288,7 @@ def test_only_counts_of_changed_predictions_are_made_again(copied):
 
     rewrite(prediction_uri(str(copied), "MVTec-AD", files[2].name), darken)
     first = outputs(copied)
-    reduce(str(copied))
+    reduce([str(copied)])
     changed = [path for path in files if path.stat().st_mtime_ns != before[path]]
     assert changed == files[:3]
     assert outputs(copied)["results.json"] != first["results.json"]
@@ -215,28 +298,28 @@ def test_missing_predictions_are_counted(copied):
     for name in ("HeadCT", "MVTec-AD"):
         next((copied / "predictions" / f"benchmark={name}").iterdir()).unlink()
     with pytest.raises(ZsadError, match=r"2 of \d+ prediction files are missing.*run evaluate again"):
-        reduce(str(copied))
+        reduce([str(copied)])
     with pytest.raises(ZsadError, match="no run there"):
-        reduce(str(copied / "predictions"))
+        reduce([str(copied / "predictions")])
 
 
 @pytest.mark.parametrize(
     "name, change, message",
     [
         ("HeadCT", lambda rows: rows.pop(), "4 rows instead of 5; remove it and run evaluate again"),
-        ("HeadCT", lambda rows: rows[0].update(category="hand"), "category 'hand' is not among those of HeadCT"),
-        ("HeadCT", lambda rows: rows[1].update(score_map=float("nan")), "row 'head ct/1' has no finite score_map"),
-        ("HeadCT", lambda rows: rows[1].update(score=None), "row 'head ct/1' has no finite score "),
-        ("CVC-ColonDB", lambda rows: rows[2].update(anomaly_map=b"x"), "row 'colon/2': damaged map or mask"),
-        ("CVC-ColonDB", lambda rows: rows[2].update(anomaly_map=None), "row 'colon/2': damaged map or mask"),
-        ("CVC-ColonDB", lambda rows: rows[2].update(mask=b"x"), "row 'colon/2': damaged map or mask"),
+        ("HeadCT", lambda rows: rows[0].update(category="hand"), "category 'hand' is not among the benchmark's"),
+        ("HeadCT", lambda rows: rows[1].update(score_map=float("nan")), "row 'head ct/[0-9]+' has no finite score_map"),
+        ("HeadCT", lambda rows: rows[1].update(score=None), "row 'head ct/[0-9]+' has no finite score "),
+        ("CVC-ColonDB", lambda rows: rows[2].update(anomaly_map=b"x"), "row 'colon/[0-9]+': damaged map or mask"),
+        ("CVC-ColonDB", lambda rows: rows[2].update(anomaly_map=None), "row 'colon/[0-9]+': damaged map or mask"),
+        ("CVC-ColonDB", lambda rows: rows[2].update(mask=b"x"), "row 'colon/[0-9]+': damaged map or mask"),
     ],
 )
 def test_predictions_that_are_not_the_run_s_are_named(copied, name, change, message):
     uri = min((copied / "predictions" / f"benchmark={name}").iterdir())
     rewrite(str(uri), change)
     with pytest.raises(ZsadError, match=message) as raised:
-        reduce(str(copied))
+        reduce([str(copied)])
     assert str(uri) in str(raised.value)
 
 
@@ -244,17 +327,17 @@ def test_a_truncated_prediction_file_is_named(copied):
     uri = sorted((copied / "predictions" / "benchmark=MVTec-AD").iterdir())[1]
     uri.write_bytes(uri.read_bytes()[:-100])
     with pytest.raises(ZsadError, match=f"{uri.name}: damaged prediction file"):
-        reduce(str(copied))
+        reduce([str(copied)])
 
 
 def test_predictions_of_another_shard_or_run_are_refused(copied):
     first, second = (prediction_uri(str(copied), "CVC-ColonDB", name) for name in shards_of(copied, "CVC-ColonDB")[:2])
     shutil.copy(first, second)
     with pytest.raises(ZsadError, match="not made from this run's settings and shard; run evaluate again"):
-        reduce(str(copied))
+        reduce([str(copied)])
     change_run(copied, lambda content: content["settings"].update(seed=9))
     with pytest.raises(ZsadError, match="not made from this run's settings and shard"):
-        reduce(str(copied))
+        reduce([str(copied)])
 
 
 def shards_of(run, benchmark):

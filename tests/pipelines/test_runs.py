@@ -15,9 +15,9 @@ BENCHMARKS = {"HeadCT": HEADCT}
 
 def test_a_run_is_opened_once_and_gone_on_with(tmp_path):
     run = str(tmp_path / "run")
-    open_run(run, SETTINGS, BENCHMARKS)
+    open_run(run, SETTINGS, BENCHMARKS, "shards")
     first = (tmp_path / "run" / "run.json").read_bytes()
-    open_run(run, SETTINGS, BENCHMARKS)
+    open_run(run, SETTINGS, BENCHMARKS, "shards")
     assert (tmp_path / "run" / "run.json").read_bytes() == first
     content = read_run(run)
     assert content["settings"] == SETTINGS and content["benchmarks"] == BENCHMARKS
@@ -26,41 +26,41 @@ def test_a_run_is_opened_once_and_gone_on_with(tmp_path):
 
 def test_another_run_in_the_folder_is_refused_with_what_differs(tmp_path):
     run = str(tmp_path)
-    open_run(run, SETTINGS, BENCHMARKS)
+    open_run(run, SETTINGS, BENCHMARKS, "shards")
     with pytest.raises(ZsadError, match=r"holds another run.*\n  settings.seed: 0 \| 1$"):
-        open_run(run, SETTINGS | {"seed": 1}, BENCHMARKS)
+        open_run(run, SETTINGS | {"seed": 1}, BENCHMARKS, "shards")
     with pytest.raises(ZsadError, match=r"benchmarks.HeadCT.files: not the same files"):
-        open_run(run, SETTINGS, {"HeadCT": BENCHMARKS["HeadCT"] | {"files": []}})
+        open_run(run, SETTINGS, {"HeadCT": BENCHMARKS["HeadCT"] | {"files": []}}, "shards")
     with pytest.raises(ZsadError, match=r"benchmarks.Br35H: None \| "):
-        open_run(run, SETTINGS, BENCHMARKS | {"Br35H": {"levels": ["image"]}})
+        open_run(run, SETTINGS, BENCHMARKS | {"Br35H": {"levels": ["image"]}}, "shards")
 
 
 def test_a_folder_with_other_things_in_it_is_no_run(tmp_path):
     (tmp_path / "thesis.doc").write_text("do not touch")
     with pytest.raises(ZsadError, match="not empty and no run"):
-        open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+        open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
 
 
 def test_a_file_is_no_run_and_hidden_files_do_not_matter(tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"")
-    open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
     with pytest.raises(ZsadError, match="run.json: a file; a run is a folder"):
-        open_run(str(tmp_path / "run.json"), SETTINGS, BENCHMARKS)
+        open_run(str(tmp_path / "run.json"), SETTINGS, BENCHMARKS, "shards")
 
 
 def test_other_software_is_told(tmp_path):
-    assert open_run(str(tmp_path), SETTINGS, BENCHMARKS) == []
+    assert open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards") == []
     content = json.loads((tmp_path / "run.json").read_text())
     content["versions"]["torch"] = "1.0"
     (tmp_path / "run.json").write_text(json.dumps(content))
-    (changed,) = open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    (changed,) = open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
     assert changed.startswith("torch: 1.0 | ")
 
 
 def test_credentials_are_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["zsad", "evaluate", "ftp://me:secret@host/shards"])
-    open_run(str(tmp_path), SETTINGS, BENCHMARKS)
+    open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
     text = (tmp_path / "run.json").read_text()
     assert "secret" not in text and "ftp://***@host/shards" in text
 
@@ -68,7 +68,7 @@ def test_credentials_are_not_recorded(tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "versions": {}, "benchmarks": {"HeadCT": {}}}])
 def test_a_run_json_that_is_none(tmp_path, content):
     (tmp_path / "run.json").write_text(json.dumps(content))
-    for use in (lambda run: read_run(run), lambda run: open_run(run, SETTINGS, BENCHMARKS)):
+    for use in (lambda run: read_run(run), lambda run: open_run(run, SETTINGS, BENCHMARKS, "shards")):
         with pytest.raises(ZsadError, match="run.json: not what `zsad evaluate` wrote"):
             use(str(tmp_path))
 

@@ -19,22 +19,37 @@ SETTINGS = {
 }
 
 
+def cells(metrics, value, low=None, high=None, **more):
+    return {metric: {"value": value, "low": low, "high": high} | more for metric in metrics}
+
+
+def groups(value, pixel=None):
+    return {"image": cells(IMAGE, value), "image_plain": cells(IMAGE, value), "pixel": pixel}
+
+
 def category(value, **more):
     result = {"images": 10, "anomalous": 4, "left_out": 0, "unlabelled": 0, "pixel_left_out": 0, "expected": None}
-    result |= {group: {metric: {"value": value} for metric in IMAGE} for group in ("image", "image_plain")}
-    return {**result, "pixel": None, **more}
+    return {**result, **groups(value), "defects": {}, **more}
 
 
 def mean(value, categories, pixel=None):
-    image = {metric: {"value": value, "categories": categories} for metric in IMAGE}
+    image = cells(IMAGE, value, categories=categories)
     return {"image": image, "image_plain": image, "pixel": pixel}
 
 
 def results():
-    pixel = {metric: {"value": 0.98765432109876} for metric in PIXEL}
-    wood = category(0.5, pixel=pixel, left_out=2, pixel_left_out=1, expected={"normal": 6, "anomalous": 5})
-    nut = category(None, pixel={metric: {"value": None} for metric in PIXEL}, unlabelled=1)
-    pixel_mean = {metric: {"value": 0.98765432109876, "categories": 1} for metric in PIXEL}
+    pixel = cells(PIXEL, 0.98765432109876, 0.96, 0.9951)
+    hole = {"images": 3} | groups(0.25, pixel)
+    wood = category(
+        0.5,
+        pixel=pixel,
+        left_out=2,
+        pixel_left_out=1,
+        expected={"normal": 6, "anomalous": 5},
+        defects={"hole|": hole, "scratch": {"images": 1} | groups(None, cells(PIXEL, None))},
+    )
+    nut = category(None, pixel=cells(PIXEL, None), unlabelled=1)
+    pixel_mean = cells(PIXEL, 0.98765432109876, 0.96, 0.9951, categories=1)
     return {
         "run": SETTINGS,
         "benchmarks": {
@@ -46,10 +61,15 @@ def results():
 
 def test_markdown():
     lines = table_markdown(results()).splitlines()
-    assert "| our \\| line | 20 | 50.0† | 50.0† | 50.0† | 50.0† | 50.0† | 50.0† |" + " 98.8† |" * 5 in lines
+    assert (
+        "| our \\| line | 20 | 50.0† | 50.0† | 50.0† | 50.0† | 50.0† | 50.0† |" + " 98.8 [96.0, 99.5]† |" * 5 in lines
+    )
     assert "| HeadCT | 10 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" + " – |" * 5 in lines
     assert "| metal_nut \\* | 10 |" + " – |" * 11 in lines
-    assert "| wood | 10 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |" + " 98.8 |" * 5 in lines
+    assert "| wood | 10 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |" + " 98.8 [96.0, 99.5] |" * 5 in lines
+    assert "| wood | hole\\| | 3 |" + " 25.0 |" * 6 + " 98.8 [96.0, 99.5] |" * 5 in lines
+    assert "| wood | scratch | 1 |" + " – |" * 11 in lines
+    assert sum(line.startswith("| Category | Defect | Images |") for line in lines) == 1
     assert "## our \\| line" in lines
     assert sum(line.startswith("†: mean over fewer categories") for line in lines) == 1
     assert (
@@ -70,16 +90,20 @@ def test_nothing_to_remark_leaves_no_remark():
 
 def test_csv_keeps_full_precision_and_says_which_means_are_over_fewer():
     table = pd.read_csv(io.StringIO(table_csv(results())), keep_default_na=False)
-    assert table[["benchmark", "row", "category"]].values.tolist() == [
-        ["our | line", "category", "wood"],
-        ["our | line", "category", "metal_nut *"],
-        ["our | line", "mean", ""],
-        ["HeadCT", "category", "head ct"],
-        ["HeadCT", "mean", ""],
+    assert table[["benchmark", "row", "category", "defect"]].values.tolist() == [
+        ["our | line", "category", "wood", ""],
+        ["our | line", "defect", "wood", "hole|"],
+        ["our | line", "defect", "wood", "scratch"],
+        ["our | line", "category", "metal_nut *", ""],
+        ["our | line", "mean", "", ""],
+        ["HeadCT", "category", "head ct", ""],
+        ["HeadCT", "mean", "", ""],
     ]
-    assert table["pixel_aupro_200"].tolist() == ["0.98765432109876", "", "0.98765432109876", "", ""]
-    assert table["images"].tolist() == [10, 10, 20, 10, 10]
-    assert table["fewer"][2].startswith("image_auroc=1 ") and table["fewer"][4] == ""
+    value = "0.98765432109876"
+    assert table["pixel_aupro_200"].tolist() == [value, value, "", "", value, "", ""]
+    assert table["pixel_aupro_200_high"].tolist() == ["0.9951", "0.9951", "", "", "0.9951", "", ""]
+    assert table["images"].tolist() == [10, 3, 1, 10, 20, 10, 10]
+    assert table["fewer"][4].startswith("image_auroc=1 ") and table["fewer"][6] == ""
 
 
 def test_summary_is_aligned_and_shows_the_categories_of_a_single_benchmark():

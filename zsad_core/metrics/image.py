@@ -1,24 +1,71 @@
-"""Image-level metrics and the published image score, which needs all images of a category."""
+"""Image-level metrics, how much each image moves them, and the published image score of a category."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 
+from zsad_core.metrics import intervals
+from zsad_core.metrics.bins import bin_starts, binned
 from zsad_core.metrics.curves import auroc, average_precision, f1_max
 
+IMAGE_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "auroc": auroc,
+    "ap": average_precision,
+    "f1_max": f1_max,
+}
+_ROWS = 64  # of left-out images at a time, which bounds the memory
 
-def image_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """`auroc`, `ap`, `f1_max` of scores float (N,) and labels (N,) in {0, 1}; ValueError for NaN scores."""
+
+def image_counts(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(normal, anomalous, positions): items of each class by distinct score, and which of these each score is.
+
+    Scores float (N,), labels (N,) in {0, 1}. ValueError for NaN scores.
+    """
     values, positions = np.unique(_finite(scores), return_inverse=True)
-    anomalous = np.bincount(positions[labels == 1], minlength=len(values))
-    normal = np.bincount(positions[labels == 0], minlength=len(values))
+    normal, anomalous = (np.bincount(positions[labels == label], minlength=len(values)) for label in (0, 1))
+    return normal, anomalous, positions
+
+
+def image_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """`auroc`, `ap`, `f1_max` of scores float (N,) and labels (N,) in {0, 1}; NaN where undefined.
+
+    ValueError for NaN scores.
+    """
+    normal, anomalous, _ = image_counts(scores, labels)
+    return {name: float(metric(normal, anomalous)) for name, metric in IMAGE_METRICS.items()}
+
+
+def image_influence(scores: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each metric the influence (N,) of every image (see intervals.influence); arguments as for image_metrics.
+
+    Of more than about a thousand distinct scores neighbours are put together.
+    """
+    normal, anomalous, positions = image_counts(scores, labels)
+    if not len(normal):
+        return {name: np.empty(0) for name in IMAGE_METRICS}
+    starts = bin_starts(normal + anomalous)
+    positions = np.searchsorted(starts, positions, side="right") - 1
+    normal, anomalous = binned(normal, starts), binned(anomalous, starts)
     return {
-        "auroc": auroc(normal, anomalous),
-        "ap": average_precision(normal, anomalous),
-        "f1_max": f1_max(normal, anomalous),
+        name: intervals.influence(
+            metric(normal, anomalous) - _without_each(metric, normal, anomalous)[labels, positions], labels
+        )
+        for name, metric in IMAGE_METRICS.items()
     }
+
+
+def _without_each(metric: Callable, normal: np.ndarray, anomalous: np.ndarray) -> np.ndarray:
+    """(2, bins): the metric without one normal, or one anomalous, image of each bin; NaN where the bin has none."""
+    without = np.full((2, len(normal)), np.nan)
+    for label, counts in enumerate((normal, anomalous)):
+        there = np.flatnonzero(counts)
+        for some in (there[first : first + _ROWS] for first in range(0, len(there), _ROWS)):
+            rest = np.tile(counts, (len(some), 1))
+            rest[np.arange(len(some)), some] -= 1
+            without[label, some] = metric(*((rest, anomalous) if label == 0 else (normal, rest)))
+    return without
 
 
 def image_score_published(score_text: np.ndarray, score_map: np.ndarray, levels: Collection[str]) -> np.ndarray:

@@ -1,0 +1,159 @@
+"""One category's metrics with intervals, by defect too, its curves, and the influence of its images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.counts import SCORES, read_binned, read_counts
+from zsad_core.metrics import intervals
+from zsad_core.metrics.curves import FPR_LIMIT, pro_curve, roc_curve
+from zsad_core.metrics.image import image_counts, image_influence, image_metrics, image_score_published
+from zsad_core.metrics.pixel import PIXEL_METRICS, PixelCounts, moved_without_each, pixel_metrics
+
+CURVE_POINTS = 101
+UNKNOWN = -1  # label of an image without one
+
+
+class Cell(NamedTuple):
+    """A value of the tables and how uncertain it is."""
+
+    value: float
+    spread: intervals.Spread
+
+
+class Shard(NamedTuple):
+    """The two files that the predictions of a shard were counted into; `counts` is None without pixel level."""
+
+    name: str
+    images: str
+    counts: str | None
+
+
+class CategoryResults(NamedTuple):
+    """`cells` and those of each defect: group (image, image_plain, pixel) -> metric -> Cell, None without the level.
+
+    `influence`: "<group>_<metric>" -> float64 (n,) over the category's images, NaN where an image is not counted.
+    `curves`: name -> [x, y], None where undefined.
+    """
+
+    cells: dict[str, dict[str, Cell] | None]
+    defects: dict[str, dict[str, dict[str, Cell] | None]]
+    influence: dict[str, np.ndarray]
+    curves: dict[str, list[list[float]] | None]
+
+
+def category_results(category: str, images: pa.Table, shards: list[Shard], levels: Collection[str]) -> CategoryResults:
+    """Results of a category from its `images`, rows of the shards' images files.
+
+    `images` has a column `shard` besides, the place of its row's shard in `shards`. A defect's images are judged
+    against all normal images; a category with one defect only has no results by defect.
+    """
+    label = images["label"].fill_null(UNKNOWN).to_numpy()
+    defect = np.array(images["defect"].to_pylist(), object)
+    kinds = sorted(set(defect[label == 1]))
+    subsets = {None: np.full(len(label), True)}
+    if len(kinds) > 1:
+        subsets |= {kind: (label == 0) | ((label == 1) & (defect == kind)) for kind in kinds}
+    cells: dict[str | None, dict[str, dict[str, Cell] | None]] = {
+        subset: dict.fromkeys(("image", "image_plain", "pixel")) for subset in subsets
+    }
+    influence, curves = {}, {}
+    if "image" in levels:
+        for group, scores in _image_scores(images, levels).items():
+            scored = np.isfinite(scores) & (label != UNKNOWN)
+            for subset, members in subsets.items():
+                chosen = scored & members
+                some = scores[chosen], label[chosen]
+                moved = image_influence(*some)
+                cells[subset][group] = _cells(image_metrics(*some), moved, label[chosen])
+                if subset is None:
+                    influence |= {f"{group}_{name}": _spread_out(values, chosen) for name, values in moved.items()}
+                    curves[f"{group}_roc"] = _points(*roc_curve(*image_counts(*some)[:2]))
+    if "pixel" in levels:
+        counted = pc.is_valid(images["regions"]).to_numpy()
+        shard = images["shard"].to_numpy()
+        # Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
+        rows_of = {shards[number]: np.flatnonzero(counted & (shard == number)) for number in np.unique(shard[counted])}
+        whole = _pooled(category, rows_of, subsets, images["regions"].fill_null(0).to_numpy())
+        moved = _moved(category, rows_of, subsets, whole)
+        for subset, members in subsets.items():
+            chosen = counted & members
+            of_images = {
+                name: intervals.influence(values[chosen], label[chosen]) for name, values in moved[subset].items()
+            }
+            cells[subset]["pixel"] = _cells(pixel_metrics(whole[subset]), of_images, label[chosen])
+            if subset is None:
+                influence |= {f"pixel_{name}": _spread_out(values, chosen) for name, values in of_images.items()}
+        counts = whole[None]
+        curves["pixel_roc"] = _points(*roc_curve(counts.normal, counts.anomalous))
+        curves["pro"] = _points(*pro_curve(counts.normal, counts.region_weight, counts.regions), FPR_LIMIT)
+    return CategoryResults(cells.pop(None), cells, influence, curves)
+
+
+def _image_scores(images: pa.Table, levels: Collection[str]) -> dict[str, np.ndarray]:
+    """Group -> image scores (n,), NaN where an image was not scored."""
+    scored = ~images["failed"].to_numpy()
+    text, highest, plain = (images[name].to_numpy()[scored] for name in SCORES)
+    return {
+        "image": _spread_out(image_score_published(text, highest, levels), scored),
+        "image_plain": _spread_out(plain, scored),
+    }
+
+
+def _cells(values: dict[str, float], influence: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Cell]:
+    return {name: Cell(value, intervals.spread(influence[name], labels)) for name, value in values.items()}
+
+
+def _pooled(
+    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict, regions: np.ndarray
+) -> dict[str | None, PixelCounts]:
+    """Counts by code of each subset; `regions` (n,) of the images."""
+    whole = dict.fromkeys(subsets, PixelCounts.empty())
+    for shard in rows_of:
+        for group, counts in read_counts(shard.counts, category).items():
+            for subset in subsets:
+                if subset is None or group.label == 0 or (group.label == 1 and group.defect == subset):
+                    whole[subset] += counts
+    return {
+        subset: dataclasses.replace(counts, regions=int(regions[subsets[subset]].sum()))
+        for subset, counts in whole.items()
+    }
+
+
+def _moved(
+    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict, whole: dict
+) -> dict[str | None, dict[str, np.ndarray]]:
+    """Subset -> metric -> (n,): metric of the subset - metric without the image; NaN for images outside of it."""
+    moved = {subset: {name: np.full(len(subsets[None]), np.nan) for name in PIXEL_METRICS} for subset in subsets}
+    for shard, rows in rows_of.items():
+        starts, counts = read_binned(shard.images, category)
+        for subset, members in subsets.items():
+            inside = members[rows]
+            for name, values in moved_without_each(whole[subset], counts.of_images(inside), starts).items():
+                moved[subset][name][rows[inside]] = values
+    return moved
+
+
+def _spread_out(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The values at the chosen places of a float64 array, NaN elsewhere."""
+    whole = np.full(len(chosen), np.nan)
+    whole[chosen] = values
+    return whole
+
+
+def _points(x: np.ndarray, y: np.ndarray, x_end: float = 1.0) -> list[list[float]] | None:
+    """A curve from x = 0 to x_end in few points, evenly spread along its length."""
+    if np.isnan(x[-1] + y[-1]):
+        return None
+    inside = int(np.searchsorted(x, x_end, side="right"))
+    end = float(np.interp(x_end, x, y)) if inside < len(x) else float(y[-1])
+    x, y = np.append(x[:inside], x_end), np.append(y[:inside], end)
+    along = x / x_end + y
+    chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], CURVE_POINTS)))
+    return [np.round(axis[chosen], 4).tolist() for axis in (x, y)]
