@@ -18,7 +18,8 @@ def run(options: argparse.Namespace) -> int:
 def _benchmarks() -> list[str]:
     from zsad_core.benchmarks.table import benchmarks
 
-    line = "{:14}{:12}{:>11}{:>8}{:>11}  {:13}{:12}{}".format
+    line = "{:14}{:11}{:>11}{:>8}{:>11}  {:13}{:11}{}".format
+    table = benchmarks()
     rows = [
         line(
             each.name,
@@ -28,15 +29,18 @@ def _benchmarks() -> list[str]:
             sum(category.test_anomalous for category in each.categories),
             "+".join(each.levels),
             each.auxiliary,
-            each.layout or "curated copy only",
+            each.layout,
         )
-        for each in benchmarks()
+        for each in table
     ]
-    total = sum(each.test_images for each in benchmarks())
+    curated = ", ".join(each.name for each in table if each.published_on == "curated")
     return [
-        line("benchmark", "domain", "categories", "normal", "anomalous", "levels", "auxiliary", "layout on disk"),
+        line("benchmark", "domain", "categories", "normal", "anomalous", "levels", "auxiliary", "layout"),
         *rows,
-        f"{len(rows)} benchmarks, {total:,} test images",
+        f"{len(rows)} benchmarks, {sum(each.test_images for each in table):,} test images",
+        *(f"{each.name}: test lists {', '.join(each.variants)} (--variant)" for each in table if each.variants),
+        "The authors' curated copies (a meta*.json in the root) are read for each.",
+        f"{curated}: the counts hold on these copies only.",
     ]
 
 

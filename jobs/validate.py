@@ -2,7 +2,10 @@
 
 zsad validate shards                                          every packed benchmark there
 zsad validate ~/data/HeadCT --benchmark HeadCT                raw images of a benchmark
-zsad validate ~/cookies --layout mvtec --name cookies         raw images of your own
+zsad validate ~/cookies --benchmark cookies.toml              raw images of your own (see zsad pack --help)
+zsad validate ~/cookies --layout mvtec --name cookies         the same, without a file
+
+Images that are there twice, in one benchmark or in two, are remarks; they do not change the exit status.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from jobs.pack import add_own_options, described_benchmark
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("place", metavar="SOURCE|SHARDS")
-    parser.add_argument("--benchmark", help="the benchmark whose raw images are checked (default: packed shards are)")
+    parser.add_argument("--benchmark", help="the benchmark, or TOML file, of raw images (default: packed shards)")
     parser.add_argument("--variant", help="which of its published test lists")
     add_own_options(parser)
 
@@ -28,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
         row = "" if each.row is None else f" row {each.row}"
         key = f" ({each.key})" if each.key and each.key != each.file else ""
         print(f"{each.file}{row}{key}: {each.problem}")
+    for remark in report.remarks:
+        print(f"remark: {remark}")
     print(f"{report.uri}: {report.images:,} images looked at, {len(report.problems):,} problems")
     return 1 if report.problems else 0
 

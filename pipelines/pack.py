@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from pipelines import engine, storage
+from pipelines.equal_images import HashedImage, conflicts_within, count_repeats, equal_images, repeats_within
 from pipelines.shards import MANIFEST, is_shard_name, shard_name, write_shard
 from zsad_core.benchmarks.layouts import Listing, Sample, Tree, duplicates, list_samples, unused_files
-from zsad_core.benchmarks.table import Benchmark
+from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError, decode_image, decode_mask, encode_mask
 
@@ -50,9 +51,11 @@ def pack(
     listing = list_samples(benchmark, tree)
     _refuse_unusable(listing, source_uri)
     levels = levels_of(benchmark, listing)
-    differing = count_differences(benchmark, images_found(listing))
+    differing = count_differences(benchmark.categories, images_found(listing))
     if strict and differing:
-        raise ZsadError(f"{source_uri}: refused by --strict, nothing was written:\n" + "\n".join(differing))
+        raise ZsadError(
+            f"{source_uri}: refused by --strict, nothing was written:\n" + "\n".join(differing + listing.remarks)
+        )
     _clear(target, overwrite)
 
     units = [
@@ -66,9 +69,10 @@ def pack(
         for index, samples in enumerate(batches(listing.samples, shard_size))
     ]
     progress = engine.Progress(f"pack {benchmark.name}", len(listing.samples))
-    files, damaged = [], []
+    files, damaged, images = [], [], []
     for result in engine.map_units(units, _pack_unit):
         damaged += result.pop("damaged")
+        images += [HashedImage(benchmark.name, **image) for image in result.pop("images")]
         files.append(result)
         progress.advance(result["rows"])
     damaged.sort(key=lambda row: (row["category"], row["key"]))
@@ -78,7 +82,9 @@ def pack(
             f"{source_uri}: refused by --strict, {target} was left without {MANIFEST}:\n"
             + "\n".join(_file_warnings(damaged))
         )
-    warnings = differing + _file_warnings(damaged) + _unused_warning(tree, listing)
+    equal = equal_images(images)
+    warnings = listing.remarks + differing + _file_warnings(damaged) + _unused_warning(tree, listing)
+    warnings += repeats_within(equal, len(images)) + conflicts_within(equal)
     manifest = {
         "benchmark": benchmark.name,
         "split": SPLIT,
@@ -90,6 +96,7 @@ def pack(
         "variant": benchmark.variant,
         "files": sorted(files, key=lambda file: file["name"]),
         "categories": _category_counts(benchmark, listing.samples, damaged),
+        "duplicates": count_repeats(equal),
         "complete": not differing and not damaged,
         "warnings": warnings,
     }
@@ -114,10 +121,10 @@ def read_tree(source_uri: str) -> Tree:
 
 
 def levels_of(benchmark: Benchmark, listing: Listing) -> tuple[str, ...]:
-    """The levels that the samples have labels for: data of one's own without any mask has the image level alone."""
-    if not benchmark.published and not any(sample.mask for sample in listing.samples):
-        return ("image",)
-    return benchmark.levels
+    """The levels that the samples have labels for; where nobody says so, the pixel level if there is any mask."""
+    if benchmark.levels:
+        return benchmark.levels
+    return ("image", "pixel") if any(sample.mask for sample in listing.samples) else ("image",)
 
 
 def images_found(listing: Listing) -> Counter:
@@ -125,20 +132,24 @@ def images_found(listing: Listing) -> Counter:
     return Counter((sample.category, sample.label) for sample in listing.samples if not sample.error)
 
 
-def count_differences(benchmark: Benchmark, found: Counter) -> list[str]:
-    """One line for each category whose images, counted by (category, label), are not those of its published test set."""
+def count_differences(categories: Collection[Category], found: Counter) -> list[str]:
+    """One line for each category whose images, counted by (category, label), are not as many as it expects."""
     lines, absent = [], []
-    for category in benchmark.categories:
+    for category in categories:
         normal, anomalous, unknown = (found[category.name, label] for label in (0, 1, None))
+        expected = (category.test_normal, category.test_anomalous)
         if not normal + anomalous + unknown:
             absent.append(category.name)
-        elif (normal, anomalous, unknown) != (category.test_normal, category.test_anomalous, 0):
+        elif expected != (None, None) and any(
+            want not in (None, there) for want, there in zip((*expected, 0), (normal, anomalous, unknown))
+        ):
+            wanted = ["any number of" if want is None else want for want in expected]
             lines.append(
-                f"{category.name}: expected {category.test_normal} normal and {category.test_anomalous} anomalous test "
-                f"images, found {normal} and {anomalous}" + (f", and {unknown} without a label" if unknown else "")
+                f"{category.name}: expected {wanted[0]} normal and {wanted[1]} anomalous test images, found {normal} "
+                f"and {anomalous}" + (f", and {unknown} without a label" if unknown else "")
             )
     if absent:
-        lines.append(f"no test images of {len(absent)} of {len(benchmark.categories)} categories: {', '.join(absent)}")
+        lines.append(f"no test images of {len(absent)} of {len(categories)} categories: {', '.join(absent)}")
     return lines
 
 
@@ -148,7 +159,8 @@ def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None)
     `mask_threshold` is None for a benchmark without pixel level: masks are not looked at. Whatever is permanently
     wrong with a file stands in the error columns; other failures of the storage raise its OSError.
     """
-    row = dict.fromkeys(("image", "mask", "height", "width", "sha256", "mask_error")) | {"error": sample["error"]}
+    row = dict.fromkeys(("image", "mask", "height", "width", "sha256"))
+    row |= {"error": sample["error"], "mask_error": sample["mask_error"]}
     if row["error"]:
         return row
     try:
@@ -158,7 +170,7 @@ def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None)
     except ImageError as error:
         return row | {"error": str(error)}
     row |= {"height": image.height, "width": image.width}
-    if mask_threshold is not None and (sample["mask"] or sample["label"] == 1):
+    if mask_threshold is not None and not row["mask_error"] and (sample["mask"] or sample["label"] == 1):
         try:
             row["mask"] = _usable_mask(source_uri, sample, mask_threshold, (image.height, image.width))
         except ImageError as error:
@@ -192,7 +204,7 @@ def _read(source_uri: str, path: str) -> bytes:
 
 
 def _pack_unit(unit: dict[str, Any]) -> dict[str, Any]:
-    """Write one shard; returns its manifest entry, and under `damaged` its rows with an error, without bytes."""
+    """Write one shard; returns its manifest entry, under `damaged` its rows with an error, and its `images`' sha256."""
     rows = []
     for sample in unit["samples"]:
         try:
@@ -206,7 +218,8 @@ def _pack_unit(unit: dict[str, Any]) -> dict[str, Any]:
         for row in rows
         if row["error"] or row["mask_error"]
     ]
-    return {**write_shard(unit["uri"], rows), "damaged": damaged}
+    images = [{name: row[name] for name in ("key", "label", "sha256")} for row in rows if not row["error"]]
+    return {**write_shard(unit["uri"], rows), "damaged": damaged, "images": images}
 
 
 def _refuse_unusable(listing: Listing, source_uri: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import engine, storage
+from pipelines.equal_images import LABELS, HashedImage, conflicts, equal_images, repeats_across, repeats_within
 from pipelines.pack import (
     SHARD_SIZE,
     batches,
@@ -28,7 +29,7 @@ from pipelines.pack import (
 from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
 from zsad_core.benchmarks import table
 from zsad_core.benchmarks.layouts import duplicates, list_samples
-from zsad_core.benchmarks.table import Benchmark
+from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import ImageError, decode_image, decode_mask
 
@@ -45,12 +46,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """What a validation found: `kind` is "source" or "shards", `images` how many samples were looked at."""
+    """What a validation found: `kind` is "source" or "shards", `images` how many samples were looked at.
+
+    remarks: lines on what is no fault of the files, such as images that are there twice.
+    """
 
     uri: str
     kind: str
     images: int
     problems: list[Problem]
+    remarks: list[str]
 
 
 def validate(uri: str, benchmark: Benchmark | None = None) -> Report:
@@ -66,7 +71,9 @@ def validate(uri: str, benchmark: Benchmark | None = None) -> Report:
 def validate_source(uri: str, benchmark: Benchmark) -> Report:
     """Check the test images and masks of a source, and their number."""
     listing = list_samples(benchmark, read_tree(uri))
-    problems = [Problem(".", None, None, line) for line in count_differences(benchmark, images_found(listing))]
+    problems = [
+        Problem(".", None, None, line) for line in count_differences(benchmark.categories, images_found(listing))
+    ]
     problems += [
         Problem(later.place, None, later.key, f"the same sample as {earlier.place}")
         for earlier, later in duplicates(listing.samples)
@@ -77,14 +84,20 @@ def validate_source(uri: str, benchmark: Benchmark) -> Report:
         for samples in batches(listing.samples, SHARD_SIZE)
     ]
     progress = engine.Progress(f"validate {benchmark.name}", len(listing.samples))
+    images = []
     for result in engine.map_units(units, _source_unit):
         problems += [Problem(**problem) for problem in result["problems"]]
-        progress.advance(result["images"])
-    return Report(uri, "source", len(listing.samples), _sorted(problems))
+        images += [HashedImage(benchmark.name, **image) for image in result["images"]]
+        progress.advance(result["samples"])
+    equal, remarks = _compare(images)
+    return Report(uri, "source", len(listing.samples), _sorted(problems + equal), listing.remarks + remarks)
 
 
 def validate_shards(uri: str) -> Report:
-    """Check every packed benchmark at `uri`: files against manifests, rows against their checksums, sizes and masks."""
+    """Check every packed benchmark at `uri`: files against manifests, rows against their checksums, sizes and masks.
+
+    Images with the same bytes, also of two benchmarks, are remarks, but a problem where their labels differ.
+    """
     finished, unfinished = list_shard_sets(uri)
     if not finished and not unfinished:
         raise UsageError(f"{uri}: no shards there; raw images need their benchmark (or --layout and --name) named")
@@ -99,26 +112,53 @@ def validate_shards(uri: str) -> Report:
         except ZsadError as error:
             problems.append(Problem(f"{name}/{MANIFEST}", None, None, str(error)))
     progress = engine.Progress("validate shards", sum(file["rows"] for each in sets for file in each.manifest["files"]))
+    images: list[HashedImage] = []
     for shard_set in sets:
-        problems += _validate_set(shard_set, progress)
-    return Report(uri, "shards", progress.done, _sorted(problems))
+        problems += _validate_set(shard_set, progress, images)
+    equal, remarks = _compare(images)
+    return Report(uri, "shards", progress.done, _sorted(problems + equal), remarks)
+
+
+def _compare(images: list[HashedImage]) -> tuple[list[Problem], list[str]]:
+    """Problems and remarks on images with the same bytes."""
+    totals = Counter(image.benchmark for image in images)
+    groups = equal_images(images)
+    problems = [
+        Problem(image.file, image.row, image.key, f"{LABELS[image.label]}, but {_place(first, image)}")
+        for first, image in conflicts(groups)
+    ]
+    remarks = []
+    for name in sorted(totals):
+        within = [[image for image in group if image.benchmark == name] for group in groups]
+        within = [group for group in within if len(group) > 1]
+        remarks += [f"{name}: {line}" for line in repeats_within(within, totals[name])]
+    return problems, remarks + repeats_across(groups)
+
+
+def _place(first: HashedImage, image: HashedImage) -> str:
+    of = "" if first.benchmark == image.benchmark else f" of {first.benchmark}"
+    return f"{first.key}{of}, the same bytes, is {LABELS[first.label]}"
 
 
 def _source_unit(unit: dict[str, Any]) -> dict[str, Any]:
-    problems = []
+    problems, images = [], []
     for sample in unit["samples"]:
         try:
             examined = examine(unit["source"], sample, unit["mask_threshold"])
         except OSError as error:
             examined = {"error": f"reading failed ({error})", "mask_error": None}
-        if examined["error"]:
+        if not examined["error"]:
+            listed = {"key": sample["key"], "label": sample["label"], "file": sample["key"]}
+            images.append(listed | {"sha256": examined["sha256"]})
+        else:
             problems.append(_problem(sample["key"], None, sample["key"], examined["error"]))
         if examined["mask_error"]:
             problems.append(_problem(sample["mask"] or sample["key"], None, sample["key"], examined["mask_error"]))
-    return {"images": len(unit["samples"]), "problems": problems}
+    return {"samples": len(unit["samples"]), "images": images, "problems": problems}
 
 
-def _validate_set(shard_set: ShardSet, progress: engine.Progress) -> list[Problem]:
+def _validate_set(shard_set: ShardSet, progress: engine.Progress, images: list[HashedImage]) -> list[Problem]:
+    """The problems of one packed benchmark; its usable images are added to `images`."""
     manifest, name = shard_set.manifest, shard_set.uri.rsplit("/", 1)[-1]
     listed = {file["name"] for file in manifest["files"]}
     problems = [
@@ -130,14 +170,17 @@ def _validate_set(shard_set: ShardSet, progress: engine.Progress) -> list[Proble
         {"folder": name, "uri": shard_set.shard_uri(file), "file": file, "pixel": "pixel" in manifest["levels"]}
         for file in manifest["files"]
     ]
-    rows, images, places, whole = Counter(), Counter(), {}, True
+    rows, usable, places, whole = Counter(), Counter(), {}, True
     for result in engine.map_units(units, _shard_unit):
         problems += [Problem(**problem) for problem in result["problems"]]
         whole &= result["whole"]
         for number, sample in enumerate(result["samples"]):
             counted = (sample["category"], sample["label"])
             rows[counted] += 1
-            images[counted] += not sample["error"]
+            if not sample["error"]:
+                usable[counted] += 1
+                identity = sample["key"], sample["label"], sample["sha256"]
+                images.append(HashedImage(name, *identity, result["file"], number))
             place = (result["file"], number)
             first = places.setdefault(sample["key"], place)
             if first != place:
@@ -146,7 +189,7 @@ def _validate_set(shard_set: ShardSet, progress: engine.Progress) -> list[Proble
         progress.advance(result["rows"])
     if whole:
         problems += [
-            Problem(f"{name}/{MANIFEST}", None, None, line) for line in _count_problems(manifest, rows, images)
+            Problem(f"{name}/{MANIFEST}", None, None, line) for line in _count_problems(manifest, rows, usable)
         ]
     return problems
 
@@ -170,7 +213,7 @@ def _shard_unit(unit: dict[str, Any]) -> dict[str, Any]:
         problems.append(_problem(file, None, None, f"{shard.num_rows} rows, {MANIFEST} says {expected['rows']}"))
     for number, row in enumerate(_rows(shard)):
         problems += [_problem(file, number, row["key"], text) for text in _row_problems(row, unit["pixel"])]
-    samples = shard.select(["key", "category", "label", "error"]).to_pylist()
+    samples = shard.select(["key", "category", "label", "sha256", "error"]).to_pylist()
     return result | {"whole": True, "samples": samples, "problems": problems}
 
 
@@ -206,7 +249,7 @@ def _row_problems(row: dict[str, Any], pixel: bool) -> Iterator[str]:
         yield f"mask: {error}"
 
 
-def _count_problems(manifest: dict[str, Any], rows: Counter, images: Counter) -> Iterator[str]:
+def _count_problems(manifest: dict[str, Any], rows: Counter, usable: Counter) -> Iterator[str]:
     names = {category for category, _ in rows} | set(manifest["categories"])
     for name in sorted(names):
         said = manifest["categories"].get(name, {})
@@ -214,10 +257,13 @@ def _count_problems(manifest: dict[str, Any], rows: Counter, images: Counter) ->
             if rows[name, label] != said.get(column, 0):
                 yield f"{name}: {rows[name, label]} {column} rows, {MANIFEST} says {said.get(column, 0)}"
     try:
-        published = table.benchmark(manifest["benchmark"], manifest.get("variant"))
-    except UsageError:  # data of one's own expects no counts
-        return
-    yield from count_differences(published, images)
+        expected = table.benchmark(manifest["benchmark"], manifest.get("variant")).categories
+    except UsageError:  # data of one's own
+        expected = [
+            Category(name, said["prompt"], said.get("expected_normal"), said.get("expected_anomalous"))
+            for name, said in manifest["categories"].items()
+        ]
+    yield from count_differences(expected, usable)
 
 
 def _problem(file: str, row: int | None, key: str | None, problem: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipelines.pack import pack
 from pipelines.shards import SHARD_SCHEMA
 from pipelines.validate import validate
 from zsad_core.benchmarks.drawn import draw_mvtec
-from zsad_core.benchmarks.table import benchmark, own_benchmark
+from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -194,3 +194,68 @@ def test_places_where_there_is_nothing_to_validate(tmp_path, source):
         validate(str(source))
     with pytest.raises(ZsadError, match="no such directory"):
         validate(str(tmp_path / "nowhere"), OWN)
+
+
+def copy(source, one, two):
+    (source / two).write_bytes((source / one).read_bytes())
+
+
+def test_equal_images_within_and_across_benchmarks_are_remarks(source, tmp_path):
+    copy(source, "wood/test/good/000.png", "wood/test/good/002.png")
+    pack(OWN, str(source), str(tmp_path / "shards"), shard_size=5)
+    other = tmp_path / "other"
+    for folder in ("no", "yes"):
+        (other / folder).mkdir(parents=True)
+    (other / "no/a.png").write_bytes((source / "wood/test/good/000.png").read_bytes())
+    Image.new("RGB", (8, 8)).save(other / "yes/b.png")
+    pack(own_benchmark("another", "yes-no"), str(other), str(tmp_path / "shards"))
+    within = "1 of 12 files have the same bytes as another: wood/test/good/000.png = wood/test/good/002.png"
+    report = validate(str(tmp_path / "shards"))
+    assert report.problems == [] and report.images == 14
+    assert report.remarks == [
+        f"drawn: {within}",
+        "another and drawn have 1 images in common: no/a.png = wood/test/good/000.png",
+    ]
+    report = validate(str(source), OWN)
+    assert (report.problems, report.remarks) == ([], [f"drawn: {within}"])
+
+
+def test_equal_images_of_different_labels_are_problems(source, tmp_path):
+    copy(source, "wood/test/good/000.png", "wood/test/hole/000.png")
+    (tmp_path / "other/yes").mkdir(parents=True)
+    (tmp_path / "other/no").mkdir()
+    copy(tmp_path, "source/pill/test/good/001.png", "other/yes/a.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "other/no/b.png")
+    pack(OWN, str(source), str(tmp_path / "shards"), shard_size=20)
+    pack(own_benchmark("zoo", "yes-no"), str(tmp_path / "other"), str(tmp_path / "shards"))
+    rows = pq.read_table(tmp_path / "shards/drawn/test-00000-of-00001.parquet").column("key").to_pylist()
+    hole = rows.index("wood/test/hole/000.png")
+    said = "wood/test/good/000.png, the same bytes, is normal"
+    assert problems(validate(str(tmp_path / "shards"))) == [
+        ("drawn/test-00000-of-00001.parquet", hole, f"anomalous, but {said}"),
+        (
+            "zoo/test-00000-of-00001.parquet",
+            1,
+            "anomalous, but pill/test/good/001.png of drawn, the same bytes, is normal",
+        ),
+    ]
+    assert problems(validate(str(source), OWN)) == [("wood/test/hole/000.png", None, f"anomalous, but {said}")]
+
+
+def test_counts_that_a_description_expects_are_checked_in_its_shards(source, tmp_path):
+    text = 'name = "drawn"\nlayout = "mvtec"\n[categories.wood]\ntest_normal = 9\n[categories.pill]\n'
+    pack(benchmark_from_toml(text, "a.toml"), str(source), str(tmp_path / "shards"))
+    line = "wood: expected 9 normal and any number of anomalous test images, found 3 and 3"
+    assert problems(validate(str(tmp_path / "shards"))) == [("drawn/manifest.json", None, line)]
+    assert problems(validate(str(source), benchmark_from_toml(text, "a.toml"))) == [(".", None, line)]
+
+
+def test_remarks_on_an_owners_copy(tmp_path):
+    (tmp_path / "test").mkdir()
+    for name, value in (("1", 7), ("1_GT", 0), ("2", 9), ("2_GT", 255)):
+        (tmp_path / f"test/{name}.png").write_bytes(png(4, 4, value))
+    (tmp_path / "test/3.png").write_bytes(png(4, 4))
+    (tmp_path / "test/3_GT.png").write_bytes(b"")
+    report = validate(str(tmp_path), benchmark("KSDD2"))
+    assert [line for line in report.remarks if "curated copy only" in line] == report.remarks
+    assert problems(report)[1:] == [("test/3_GT.png", None, "empty file")]

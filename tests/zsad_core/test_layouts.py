@@ -6,7 +6,7 @@ import posixpath
 import pytest
 
 from zsad_core.benchmarks.layouts import DIRECTORY, MISSING, Tree, duplicates, list_samples, unused_files
-from zsad_core.benchmarks.table import benchmark, own_benchmark
+from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import ZsadError
 
 
@@ -18,7 +18,11 @@ def tree(*paths, texts=None):
     for path in files + list(directories):
         while path := posixpath.dirname(path):
             directories.add(path)
-    return Tree(sorted(files), sorted(directories), lambda path: texts[path].encode())
+
+    def read(path):
+        return texts[path].encode() if isinstance(texts[path], str) else texts[path]
+
+    return Tree(sorted(files), sorted(directories), read)
 
 
 def samples_of(name, *paths, **options):
@@ -193,15 +197,15 @@ def test_nothing_found_says_what_was_looked_for():
         ("HeadCT", "labels.csv and head_ct/NNN.png"),
         ("Br35H", "folders no and yes"),
         ("Kvasir", "images and masks or Original and Ground Truth"),
+        ("VisA", "split_csv/1cls.csv"),
+        ("BTAD", "<category>/test/<defect>/<image>"),
+        ("KSDD2", "test/NNNNN.png and test/NNNNN_GT.png"),
+        ("RSDD", "Type-I RSDDs dataset/Rail surface images or Type-II"),
+        ("DAGM", "<class>/Test/<image>"),
+        ("ISIC", "ISBI2016_ISIC_Part1_Test_Data and ISBI2016_ISIC_Part1_Test_GroundTruth"),
     ]:
         with pytest.raises(ZsadError, match=f"{name}: no images found there.*{looked_for}"):
             samples_of(name, "other/000.png", "readme.txt")
-
-
-def test_owners_layouts_that_come_later():
-    for name in ("VisA", "BTAD", "KSDD2", "RSDD", "DAGM", "DTD-Synthetic", "ISIC", "Endo"):
-        with pytest.raises(ZsadError, match=rf"{name}: .*cannot be read yet.*curated copy.*meta\*\.json"):
-            samples_of(name, "candle/Data/Images/Normal/000.JPG")
 
 
 def meta(test, name="meta.json"):
@@ -283,6 +287,63 @@ def test_samples_are_sorted_by_category_and_key():
     ]
     found = samples_of("MVTec-AD", *paths)
     assert [(each.category, each.key) for each in found] == sorted((path.split("/")[0], path) for path in paths)
+
+
+def test_the_layout_may_begin_in_an_outer_folder():
+    for name, paths in [
+        ("MVTec-AD", ["grid/test/good/0.png", "grid/test/bent/0.png", "grid/ground_truth/bent/0_mask.png"]),
+        ("Br35H", ["no/no0.jpg", "yes/y0.jpg"]),
+        ("Kvasir", ["images/a.jpg", "masks/a.jpg"]),
+    ]:
+        direct = samples_of(name, *paths)
+        deeper = samples_of(name, *(f"data/Outer-1.0/{path}" for path in paths), "data/readme.txt", "data/x.png")
+        assert [each.key for each in deeper] == [f"data/Outer-1.0/{each.key}" for each in direct]
+        assert [each.mask and each.mask.removeprefix("data/Outer-1.0/") for each in deeper] == [
+            each.mask for each in direct
+        ]
+    with pytest.raises(ZsadError, match="several folders hold .*: a, b; give one of them as SOURCE"):
+        samples_of("MVTec-AD", "a/grid/test/good/0.png", "b/grid/test/good/0.png")
+
+
+def test_headct_in_an_outer_folder():
+    found = samples_of("HeadCT", "a/head_ct/head_ct/000.png", texts={"a/head_ct/labels.csv": "id,h\r\n0,1\r\n"})
+    assert [(each.key, each.label, each.place) for each in found] == [
+        ("a/head_ct/head_ct/000.png", 1, "a/head_ct/labels.csv line 2")
+    ]
+
+
+def test_folder_names_in_another_spelling():
+    found = samples_of("CVC-ClinicDB", "PNG/original/1.png", "PNG/Ground_Truth/1.PNG")
+    assert [(each.key, each.mask) for each in found] == [("PNG/original/1.png", "PNG/Ground_Truth/1.PNG")]
+    (sample,) = samples_of("MVTec-AD", "grid/Test/bent/0.PNG", "grid/Ground-Truth/bent/0_mask.png")
+    assert sample.mask == "grid/Ground-Truth/bent/0_mask.png"
+
+
+def test_own_data_in_layouts_of_one_category():
+    for layout, paths in [
+        ("yes-no", ["no/a.png", "yes/b.png"]),
+        ("pairs", ["images/a.png", "masks/a.png"]),
+    ]:
+        found = list_samples(own_benchmark("old_bolts", layout), tree(*paths)).samples
+        assert {(each.category, each.prompt) for each in found} == {("old_bolts", "old bolts")}
+    assert [each.label for each in found] == [1]
+
+
+def test_own_categories_that_a_file_describes():
+    text = 'name = "sweets"\nlayout = "%s"\n[categories."d 01"]\nname = "dark"\nprompt = "dark chocolate"\n'
+    described = benchmark_from_toml(text % "mvtec", "sweets.toml")
+    (sample,) = list_samples(described, tree("d 01/test/good/0.png")).samples
+    assert (sample.category, sample.prompt) == ("dark", "dark chocolate")
+    for folder in ("milk", "dark"):  # neither its folder nor, for that matter, another's name
+        with pytest.raises(
+            ZsadError, match=rf'{folder} is no category of sweets .*add \[categories."{folder}"\] to its'
+        ):
+            list_samples(described, tree("d 01/test/good/0.png", f"{folder}/test/good/0.png"))
+    one = benchmark_from_toml(text % "yes-no", "sweets.toml")
+    assert {each.category for each in list_samples(one, tree("no/a.png", "yes/b.png")).samples} == {"dark"}
+    two = benchmark_from_toml(text % "pairs" + "[categories.milk]\n", "sweets.toml")
+    with pytest.raises(ZsadError, match=r"sweets: the layout pairs holds one category, not several \(dark, milk\)"):
+        list_samples(two, tree("images/a.png", "masks/a.png"))
 
 
 def test_file_names_that_are_not_utf8():

@@ -7,38 +7,19 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from zsad_core.benchmarks.drawn import materials
+from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.benchmarks.drawn.defects import DEFECTS
-from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light
+from zsad_core.benchmarks.drawn.surfaces import Array, light
 from zsad_core.benchmarks.layouts import NORMAL
 from zsad_core.errors import UsageError
 
-
-@dataclass(frozen=True)
-class Material:
-    """draw(rng, size) gives a normal sample; defects are names in DEFECTS."""
-
-    draw: Callable[[Rng, int], Surface]
-    defects: tuple[str, ...]
-
-
-MATERIALS = {
-    "carpet": Material(materials.carpet, ("hole", "stain", "thread", "contamination")),
-    "grid": Material(materials.grid, ("bent", "thread", "contamination")),
-    "leather": Material(materials.leather, ("scratch", "hole", "stain")),
-    "tile": Material(materials.tile, ("crack", "stain", "scratch")),
-    "wood": Material(materials.wood, ("scratch", "hole", "stain")),
-    "steel": Material(materials.steel, ("scratch", "stain", "contamination")),
-    "biscuit": Material(materials.biscuit, ("missing_part", "crack", "thread")),
-    "metal_nut": Material(materials.metal_nut, ("missing_part", "scratch", "stain")),
-    "pill": Material(materials.pill, ("missing_part", "crack", "contamination")),
-}
+STARTERS = ("carpet", "grid", "leather", "tile", "wood", "steel", "biscuit", "metal_nut", "pill")
 
 
 def draw_mvtec(
@@ -49,11 +30,12 @@ def draw_mvtec(
     size: int = 256,
     seed: int = 0,
 ) -> None:
-    """Draw `normal` and `anomalous` test images of every category as PNG files of size x size below `folder`.
+    """Draw `normal` and `anomalous` test images of every category (default: STARTERS) as PNG files below `folder`.
 
-    The defects of a category take turns. Raises UsageError for a category that is not in MATERIALS.
+    Their area is size x size. The defects of a category take turns. Raises UsageError for a category that is not in
+    MATERIALS.
     """
-    categories = list(MATERIALS) if categories is None else categories
+    categories = STARTERS if categories is None else categories
     if unknown := [category for category in categories if category not in MATERIALS]:
         raise UsageError(f"{unknown[0]}: cannot be drawn. Known: {', '.join(MATERIALS)}")
     for category in categories:
@@ -69,15 +51,33 @@ def draw_mvtec(
 
 
 def draw_sample(category: str, defect: str | None, number: int, size: int, seed: int) -> tuple[Array, Array]:
-    """Pixels uint8 (size, size, 3) and mask uint8 (size, size) of 0 and 255; a defect of None is a normal sample."""
-    rng = np.random.default_rng([seed, zlib.crc32(f"{category}/{defect}".encode()), number])
-    surface = MATERIALS[category].draw(rng, size)
-    pixels, mask = surface.pixels, np.zeros((size, size), bool)
-    while defect and not mask.any():  # a mark may fall beside a small object: mark again
-        pixels, coverage = DEFECTS[defect](rng, surface)
-        mask = coverage > 0.4
-    pixels = pixels * light(rng, size)[..., None] + rng.normal(0, 0.008, pixels.shape)
-    return (pixels.clip(0, 1) * 255).round().astype(np.uint8), mask.astype(np.uint8) * 255
+    """Pixels uint8 (H, W, 3) and mask uint8 (H, W) of 0 and 255; a defect of None is a normal sample.
+
+    H and W have the material's aspect ratio and the area of a square of side `size`.
+    """
+    pixels, masks = draw_layers(category, [defect] if defect else [], number, size, seed)
+    return pixels, masks.any(0).astype(np.uint8) * 255
+
+
+def draw_layers(category: str, defects: Sequence[str], number: int, size: int, seed: int) -> tuple[Array, Array]:
+    """As draw_sample, with several defects one upon another and bool masks (defects, H, W), one each."""
+    material = MATERIALS[category]
+    kind = "+".join(defects) or None
+    rng = np.random.default_rng([seed, zlib.crc32(f"{category}/{kind}".encode()), number])
+    surface = material.draw(rng, material.size(size))
+    shape = surface.region.shape
+    masks = np.zeros((len(defects), *shape), bool)
+    for defect, mask in zip(defects, masks, strict=True):
+        pixels = surface.pixels
+        while not mask.any():  # a mark may fall beside a small object: mark again
+            pixels, coverage = DEFECTS[defect](rng, surface)
+            mask[:] = coverage > 0.4
+        surface = replace(surface, pixels=pixels)
+    pixels = surface.pixels * light(rng, shape)[..., None] if material.lit else surface.pixels
+    if material.grey:
+        pixels = pixels.mean(2, keepdims=True)
+    pixels = pixels + rng.normal(0, 0.008, pixels.shape)
+    return (np.broadcast_to(pixels, (*shape, 3)).clip(0, 1) * 255).round().astype(np.uint8), masks
 
 
 def _save(pixels: Array, *parts: str) -> None:
