@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -80,7 +79,7 @@ def category_results(category: str, images: pa.Table, shards: list[Shard], level
         shard = images["shard"].to_numpy()
         # Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
         rows_of = {shards[number]: np.flatnonzero(counted & (shard == number)) for number in np.unique(shard[counted])}
-        whole = _pooled(category, rows_of, subsets, images["regions"].fill_null(0).to_numpy())
+        whole = _pooled(category, rows_of, subsets)
         moved = _moved(category, rows_of, subsets, whole)
         for subset, members in subsets.items():
             chosen = counted & members
@@ -110,20 +109,15 @@ def _cells(values: dict[str, float], influence: dict[str, np.ndarray], labels: n
     return {name: Cell(value, intervals.spread(influence[name], labels)) for name, value in values.items()}
 
 
-def _pooled(
-    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict, regions: np.ndarray
-) -> dict[str | None, PixelCounts]:
-    """Counts by code of each subset; `regions` (n,) of the images."""
+def _pooled(category: str, rows_of: dict[Shard, np.ndarray], subsets: dict) -> dict[str | None, PixelCounts]:
+    """Counts by code of each subset."""
     whole = dict.fromkeys(subsets, PixelCounts.empty())
     for shard in rows_of:
-        for group, counts in read_counts(shard.counts, category).items():
+        for group, counts in read_counts(shard.counts, category):
             for subset in subsets:
                 if subset is None or group.label == 0 or (group.label == 1 and group.defect == subset):
                     whole[subset] += counts
-    return {
-        subset: dataclasses.replace(counts, regions=int(regions[subsets[subset]].sum()))
-        for subset, counts in whole.items()
-    }
+    return whole
 
 
 def _moved(

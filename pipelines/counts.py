@@ -5,7 +5,7 @@ Made once for a shard, in a task of its own; the tables of a run, or of several,
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,22 +18,14 @@ from pipelines.predictions import footer_of, read_predictions
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import decode, unpack_mask
 from zsad_core.metrics.bins import bin_starts
-from zsad_core.metrics.pixel import CODES, PixelCounts
+from zsad_core.metrics.pixel import PixelCounts
 
-# One row a code that pixels of the group have. Categories add up; so do normal images (label 0) and one defect.
-COUNTS_SCHEMA = pa.schema(
-    [
-        ("category", pa.string()),
-        ("label", pa.int8()),
-        ("defect", pa.string()),
-        ("code", pa.uint16()),
-        ("normal", pa.int64()),
-        ("anomalous", pa.int64()),
-        ("region_weight", pa.float64()),
-    ]
-)
-# One row an image. The last four are its own counts, put together in bins that start at the codes `bin_starts`: raw
-# little-endian uint16, uint32, uint32 and float64; null where the image is in no pixel metric.
+# Counts are raw little-endian int64, int64 and float64 by code, of every image or group that is in pixel metrics.
+_COUNTS = {"normal": "<i8", "anomalous": "<i8", "region_weight": "<f8"}
+_COUNTS_FIELDS = [("regions", pa.int64()), *((name, pa.binary()) for name in _COUNTS)]
+# One row a group of a category: its normal images (label 0), or those of one defect.
+COUNTS_SCHEMA = pa.schema([("category", pa.string()), ("label", pa.int8()), ("defect", pa.string()), *_COUNTS_FIELDS])
+# One row an image; its codes are put together in bins that start at the codes `bin_starts` (little-endian uint16).
 IMAGES_SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -45,15 +37,11 @@ IMAGES_SCHEMA = pa.schema(
         ("score_map", pa.float64()),
         ("score", pa.float64()),
         ("failed", pa.bool_()),
-        ("regions", pa.int32()),
         ("bin_starts", pa.binary()),
-        ("normal", pa.binary()),
-        ("anomalous", pa.binary()),
-        ("region_weight", pa.binary()),
+        *_COUNTS_FIELDS,
     ]
 )
 SCORES = ("score_text", "score_map", "score")
-_BINNED = {"bin_starts": "<u2", "normal": "<u4", "anomalous": "<u4", "region_weight": "<f8"}
 _SOURCE = "made_from"
 
 
@@ -84,47 +72,48 @@ def count_file(unit: dict) -> dict:
     binned = _count(table, uri, groups) if unit["counts"] else [{}] * len(table)
     columns = {name: table[name] for name in ("key", "sha256", "category", "label", "defect", *SCORES)}
     columns["failed"] = pc.is_valid(table["error"])
-    columns |= {name: pa.array([row.get(name) for row in binned]) for name in ("regions", *_BINNED)}
+    columns |= {name: pa.array([row.get(name) for row in binned]) for name in ("bin_starts", "regions", *_COUNTS)}
     images = pa.table({name: columns[name].cast(IMAGES_SCHEMA.field(name).type) for name in IMAGES_SCHEMA.names})
     _write(unit["images"], images, source)
     if unit["counts"]:
-        _write(unit["counts"], _counts_table(groups), source)
+        of_groups = [group._asdict() | _as_bytes(counts) for group, counts in groups.items()]
+        _write(unit["counts"], pa.Table.from_pylist(of_groups, schema=COUNTS_SCHEMA), source)
     return unit
 
 
 def read_images(uri: str) -> pa.Table:
-    """An images file without the counts."""
-    return _read(uri, [name for name in IMAGES_SCHEMA.names if name not in _BINNED])
+    """An images file without the counts, which `regions` says it has."""
+    return _read(uri, [name for name in IMAGES_SCHEMA.names if name not in ("bin_starts", *_COUNTS)])
 
 
 def read_binned(uri: str, category: str) -> tuple[np.ndarray, PixelCounts]:
     """(bin starts, counts (n, bins)) of the n counted images of a category that a file has; n is at least 1."""
-    rows = _read(uri, ["category", "regions", *_BINNED], category)
-    rows = rows.filter(pc.is_valid(rows["regions"])).to_pydict()
-    normal, anomalous, weight = (
-        np.stack([np.frombuffer(content, _BINNED[name]) for content in rows[name]])
-        for name in ("normal", "anomalous", "region_weight")
-    )
-    starts = np.frombuffer(rows["bin_starts"][0], _BINNED["bin_starts"])
-    counts = PixelCounts(normal.astype(np.int64), anomalous.astype(np.int64), weight, np.array(rows["regions"]))
-    return starts.astype(np.int64), counts
+    rows = _read(uri, ["category", "bin_starts", "regions", *_COUNTS], category)
+    rows = rows.filter(pc.is_valid(rows["regions"]))
+    starts = np.frombuffer(rows["bin_starts"][0].as_buffer(), "<u2")
+    return starts.astype(np.int64), _counts_of_rows(rows)
 
 
-def read_counts(uri: str, category: str) -> dict[Group, PixelCounts]:
-    """Counts by code of each group of a category. The regions, which the images file has, are left 0."""
-    table = _read(uri, category=category)
-    code = table["code"].to_numpy()
-    values = {name: table[name].to_numpy() for name in ("normal", "anomalous", "region_weight")}
-    names = list(zip(*(table[name].to_pylist() for name in Group._fields)))
-    # The rows of a group stand together, as they were written.
-    edges = [0, *(i for i in range(1, len(names)) if names[i] != names[i - 1]), len(names)]
-    groups = {}
-    for first, end in itertools.pairwise(edges):
-        dense = {name: np.zeros(CODES, column.dtype) for name, column in values.items()}
-        for name, column in values.items():
-            dense[name][code[first:end]] = column[first:end]
-        groups[Group(*names[first])] = PixelCounts(**dense, regions=0)
-    return groups
+def read_counts(uri: str, category: str) -> Iterator[tuple[Group, PixelCounts]]:
+    """The groups of a category and their counts by code."""
+    rows = _read(uri, category=category)
+    counts = _counts_of_rows(rows)
+    for number, group in enumerate(rows.select(Group._fields).to_pylist()):
+        yield Group(**group), counts.of_images(number)
+
+
+def _counts_of_rows(rows: pa.Table) -> PixelCounts:
+    """Counts (n, codes or bins) of n rows."""
+    fields = {
+        name: np.stack([np.frombuffer(content.as_buffer(), kind) for content in rows[name]])
+        for name, kind in _COUNTS.items()
+    }
+    return PixelCounts(**fields, regions=rows["regions"].to_numpy())
+
+
+def _as_bytes(counts: PixelCounts) -> dict:
+    columns = {name: getattr(counts, name).astype(kind).tobytes() for name, kind in _COUNTS.items()}
+    return {"regions": counts.regions} | columns
 
 
 def _check(table: pa.Table, unit: dict) -> None:
@@ -179,24 +168,8 @@ def _counts_of(row: dict, uri: str) -> PixelCounts | None:
 def _binned(image: tuple, starts: np.ndarray) -> dict:
     code, *counts, regions = image
     place = np.searchsorted(starts, code, side="right") - 1
-    sums = [starts, *(np.bincount(place, values, len(starts)) for values in counts)]
-    return {"regions": regions} | {
-        name: values.astype(kind).tobytes() for (name, kind), values in zip(_BINNED.items(), sums)
-    }
-
-
-def _counts_table(groups: dict[Group, PixelCounts]) -> pa.Table:
-    tables = [COUNTS_SCHEMA.empty_table()]
-    for group, counts in groups.items():
-        code = np.flatnonzero(counts.normal + counts.anomalous)
-        columns = {
-            name: pa.repeat(pa.scalar(value, COUNTS_SCHEMA.field(name).type), len(code))
-            for name, value in group._asdict().items()
-        }
-        columns |= {"code": code.astype(np.uint16)}
-        columns |= {name: getattr(counts, name)[code] for name in ("normal", "anomalous", "region_weight")}
-        tables.append(pa.table(columns, schema=COUNTS_SCHEMA))
-    return pa.concat_tables(tables).combine_chunks()
+    sums = (np.bincount(place, values, len(starts)) for values in counts)
+    return {"bin_starts": starts.astype("<u2").tobytes()} | _as_bytes(PixelCounts(*sums, regions))
 
 
 def _write(uri: str, table: pa.Table, source: str) -> None:

@@ -112,7 +112,7 @@ def _count(runs: dict[str, dict]) -> None:
                     }
                 )
     progress = engine.Progress("reduce", sum(unit["rows"] for unit in units))
-    for unit in engine.map_units(units, count_file):
+    for unit in engine.map_units(units, count_file, cpus=1):
         progress.advance(unit["rows"])
 
 
