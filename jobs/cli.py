@@ -15,7 +15,7 @@ from pipelines import interrupt
 from zsad_core.errors import UsageError, ZsadError
 
 # Each is a module of this package with configure(parser) and run(arguments) -> exit status.
-JOBS = ("ls", "pack", "validate", "evaluate", "reduce", "demo")
+JOBS = ("ls", "draw", "pack", "validate", "evaluate", "reduce", "leaderboard", "demo")
 
 
 def main(arguments: list[str] | None = None) -> int:

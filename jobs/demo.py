@@ -1,4 +1,4 @@
-"""Draw a small data set, pack it, evaluate it with the package's own backbone and print the table.
+"""Draw a miniature of every benchmark, pack and evaluate them all, and make a leaderboard of the run.
 
 Nothing is downloaded. Started again on the same folder, it draws and packs anew and keeps the finished predictions.
 """
@@ -10,20 +10,21 @@ import os
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="where to put images, shards and the run")
+    parser.add_argument("folder", metavar="FOLDER", help="where to put images, shards, the run and the leaderboard")
 
 
 def run(options: argparse.Namespace) -> int:
     from jobs.cli import main
     from pipelines import engine
-    from zsad_core.benchmarks.drawn import draw_mvtec
 
-    images, shards, run_folder = (os.path.join(options.folder, name) for name in ("images", "shards", "run"))
-    engine.say(f"drawing images into {images}")
-    draw_mvtec(images)
+    images, shards, run_folder, board = (
+        os.path.join(options.folder, name) for name in ("images", "shards", "run", "leaderboard")
+    )
     for arguments in (
-        ["pack", "--layout", "mvtec", "--name", "drawn", "--overwrite", images, shards],
+        ["draw", images],
+        ["pack", "all", "--overwrite", images, shards],
         ["evaluate", shards, run_folder],
+        ["leaderboard", run_folder, "--out", board],
     ):
         engine.say(f"zsad {' '.join(arguments)}")
         if status := main(arguments):

@@ -158,10 +158,11 @@ def _pack(benchmark, source: str, shards: str, how: dict) -> None:
     """Pack one benchmark and say what came of it."""
     from pipelines import engine
     from pipelines.pack import pack
+    from pipelines.shards import shown_warnings
 
     manifest = pack(benchmark, source, shards, **how)
-    for warning in manifest["warnings"]:
-        engine.say(f"warning: {benchmark.name}: {warning}")
+    for line in shown_warnings(manifest):
+        engine.say(line)
     counts = [
         each for each in manifest["categories"].values() if each["normal"] + each["anomalous"] + each["unlabelled"]
     ]

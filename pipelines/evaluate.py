@@ -32,8 +32,8 @@ def evaluate(
     runs.check_folder(run_uri)
     sets = shards.find_manifests(shards_uri, benchmark_names)
     for shard_set in sets:
-        for warning in shard_set.manifest["warnings"]:
-            engine.say(f"{shard_set.manifest['benchmark']}: {warning}")
+        for line in shards.shown_warnings(shard_set.manifest):
+            engine.say(line)
     files, routes = runs.route_checkpoints(
         checkpoints, {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     )

@@ -18,6 +18,7 @@ from pipelines import storage
 from zsad_core.errors import UsageError, ZsadError
 
 MANIFEST = "manifest.json"
+WARNINGS_SHOWN = 3
 
 # label: 0 normal, 1 anomalous, null unknown. image: the original bytes. mask: 1-bit PNG at the size of the upright
 # image; null with a mask_error where the source's cannot be used, and where a normal sample needs none. sha256: hex, of the
@@ -55,6 +56,14 @@ class ShardSet:
     def shard_uri(self, file: dict[str, Any]) -> str:
         """URI of one entry of the manifest's `files`."""
         return storage.join(self.uri, file["name"])
+
+
+def shown_warnings(manifest: dict[str, Any]) -> list[str]:
+    """The first warnings of a pack as lines for the user, and how many more the manifest holds."""
+    name, warnings = manifest["benchmark"], manifest["warnings"]
+    more = len(warnings) - WARNINGS_SHOWN
+    lines = [f"warning: {name}: {warning}" for warning in warnings[:WARNINGS_SHOWN]]
+    return lines + ([f"warning: {name}: and {more} more, all in {MANIFEST}"] if more > 0 else [])
 
 
 def shard_name(split: str, index: int, count: int) -> str:

@@ -24,19 +24,19 @@ class Column(NamedTuple):
 
 
 _TITLES = {"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO", "aupro_200": "AUPRO-200"}
-_GROUPS = {"image": "Image", "image_plain": "Plain", "pixel": "Pixel"}
+GROUPS = {"image": "Image", "image_plain": "Plain", "pixel": "Pixel"}
 COLUMNS = [
     Column(group, metric, title)
-    for group in _GROUPS
+    for group in GROUPS
     for metric, title in _TITLES.items()
     if group == "pixel" or not metric.startswith("aupro")
 ]
 _COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
-_DASH = "–"
+DASH = "–"
 _FEWER = "†"
 _LEGEND = (
     "Percent. Image: the published score rule. Plain: each image's own score, which needs no other image. "
-    f"In brackets: the 95 % interval. {_DASH}: undefined (one class only, no masks)."
+    f"In brackets: the 95 % interval. {DASH}: undefined (one class only, no masks)."
 )
 _FEWER_LEGEND = f"{_FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."
 
@@ -75,18 +75,18 @@ def table_markdown(results: dict) -> str:
     """A table over the benchmarks, then for each its categories and their defects; remarks below each."""
     parts = [
         "# Results",
-        _escape(_made_by(results["run"])),
+        escape(made_by(results["run"])),
         _LEGEND,
         _markdown(["Benchmark"], _benchmark_rows(results, _with_interval)),
-        _remark_list(_benchmark_remarks(results), _escape),
+        _remark_list(_benchmark_remarks(results), escape),
     ]
     for name, benchmark in results["benchmarks"].items():
         present = {category: result for category, result in benchmark["categories"].items() if result["images"]}
-        remarks = [(category, _remarks([result])) for category, result in present.items()]
+        remarks = [(category, remarks_on([result])) for category, result in present.items()]
         if absent := [category for category in benchmark["categories"] if category not in present]:
             remarks.append((", ".join(absent), ["no image"]))
         rows = _category_rows(benchmark, _with_interval)
-        parts += [f"## {_escape(name)}", _markdown(["Category"], rows), _remark_list(remarks, _escape)]
+        parts += [f"## {escape(name)}", _markdown(["Category"], rows), _remark_list(remarks, escape)]
         if defects := _defect_rows(benchmark):
             parts += ["Each kind of defect against the category's normal images:"]
             parts += [_markdown(["Category", "Defect"], defects)]
@@ -102,11 +102,11 @@ def summary_table(results: dict) -> str:
         name, benchmark = benchmarks[0]
         rows, remarks = (
             _category_rows(benchmark, _percent_of),
-            [(name, _remarks(list(benchmark["categories"].values())))],
+            [(name, remarks_on(list(benchmark["categories"].values())))],
         )
     else:
         rows, remarks = _benchmark_rows(results, _percent_of), _benchmark_remarks(results)
-    groups = [""] * 2 + [_GROUPS[c.group].lower() if c.metric == "auroc" else "" for c in COLUMNS]
+    groups = [""] * 2 + [GROUPS[c.group].lower() if c.metric == "auroc" else "" for c in COLUMNS]
     head = ["", "images", *(column.title for column in COLUMNS)]
     lines = [groups, head, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -121,7 +121,7 @@ def summary_table(results: dict) -> str:
     return "\n".join([*text, _remark_list(remarks, str)]).rstrip("\n")
 
 
-def _made_by(settings: dict) -> str:
+def made_by(settings: dict) -> str:
     """One line on the model behind the figures, so that a table that is passed on says what made it."""
     weights = [
         f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
@@ -177,7 +177,7 @@ def _is_fewer(mean: dict, column: Column, categories: dict) -> bool:
 
 
 def _percent(value: float | None) -> str:
-    return _DASH if value is None else f"{100 * value:.1f}"
+    return DASH if value is None else f"{100 * value:.1f}"
 
 
 def _percent_of(cell: dict[str, float | None] | None) -> str:
@@ -191,21 +191,21 @@ def _with_interval(cell: dict[str, float | None] | None) -> str:
 
 
 def _benchmark_remarks(results: dict) -> list[tuple[str, list[str]]]:
-    return [(name, _remarks(list(b["categories"].values()))) for name, b in results["benchmarks"].items()]
+    return [(name, remarks_on(list(b["categories"].values()))) for name, b in results["benchmarks"].items()]
 
 
-def _remarks(categories: list[dict[str, Any]]) -> list[str]:
+def remarks_on(categories: list[dict[str, Any]]) -> list[str]:
     """What a reader of these categories' figures has to know about the images behind them."""
     left_out, unlabelled, pixel_left_out = (
         sum(result[count] for result in categories) for count in ("left_out", "unlabelled", "pixel_left_out")
     )
     remarks = []
     if left_out:
-        remarks.append(f"{_images(left_out)} could not be scored, left out")
+        remarks.append(f"{number_of_images(left_out)} could not be scored, left out")
     if unlabelled:
-        remarks.append(f"{_images(unlabelled)} without a label, in no image metric")
+        remarks.append(f"{number_of_images(unlabelled)} without a label, in no image metric")
     if pixel_left_out:
-        remarks.append(f"{_images(pixel_left_out)} without a known mask, in no pixel metric")
+        remarks.append(f"{number_of_images(pixel_left_out)} without a known mask, in no pixel metric")
     if absent := sum(not result["images"] for result in categories):
         remarks.append(f"no image of {absent} of {len(categories)} categories")
     other = [result for result in categories if result["expected"] and _found(result) != result["expected"]]
@@ -226,15 +226,15 @@ def _found(result: dict) -> dict[str, int]:
     }
 
 
-def _images(number: int) -> str:
+def number_of_images(number: int) -> str:
     return "1 image" if number == 1 else f"{number:,} images"
 
 
 def _markdown(names: list[str], rows: list[list[str]]) -> str:
     """`names` head the columns whose cells are names."""
-    head = [*names, "Images", *(f"{_GROUPS[column.group]} {column.title}" for column in COLUMNS)]
+    head = [*names, "Images", *(f"{GROUPS[column.group]} {column.title}" for column in COLUMNS)]
     rule = ["---"] * len(names) + ["---:"] * (len(head) - len(names))
-    lines = [head, rule, *([*map(_escape, row[: len(names)]), *row[len(names) :]] for row in rows)]
+    lines = [head, rule, *([*map(escape, row[: len(names)]), *row[len(names) :]] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -242,7 +242,7 @@ def _remark_list(remarks: list[tuple[str, list[str]]], shown) -> str:
     return "\n".join(f"- {shown(name)}: {'; '.join(texts)}." for name, texts in remarks if texts)
 
 
-def _escape(name: str) -> str:
+def escape(name: str) -> str:
     """A name as literal text of a Markdown table cell."""
-    special = r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
+    special = r"[\\`*\[\]<>|~&#$]|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
     return re.sub(f"({special})", r"\\\1", re.sub(r"\s+", " ", name))

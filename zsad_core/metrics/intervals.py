@@ -48,7 +48,7 @@ def spread(influence: np.ndarray, labels: np.ndarray) -> Spread:
     if not strata or any(len(each) < 2 or not np.isfinite(each).all() for each in strata):
         return UNKNOWN
     parts = [(float(np.sum((each - each.mean()) ** 2)) / (len(each) * (len(each) - 1)), len(each)) for each in strata]
-    return _sum([Spread(variance, size - 1, size) for variance, size in parts])
+    return combined([Spread(variance, size - 1, size) for variance, size in parts])
 
 
 def spread_of_mean(values: list[float], spreads: list[Spread]) -> Spread:
@@ -65,11 +65,11 @@ def spread_of_mean(values: list[float], spreads: list[Spread]) -> Spread:
             low, high = interval(value, each)
             each = each._replace(variance=((high - low) / 4) ** 2, freedom=each.images - 1)
         seen.append(each)
-    total = _sum(seen)
+    total = combined(seen)
     return total._replace(variance=total.variance / len(seen) ** 2)
 
 
-def _sum(spreads: list[Spread]) -> Spread:
+def combined(spreads: list[Spread]) -> Spread:
     """Spread of a sum of independent values (degrees of freedom: Satterthwaite, Biometrics Bulletin 2 (1946))."""
     variance = math.fsum(each.variance for each in spreads)
     scale = math.fsum((each.variance / variance) ** 2 / each.freedom for each in spreads) if variance else 1.0

@@ -1,0 +1,194 @@
+"""What the leaderboard's page shows behind a cell: a run's curves, and heat maps of a few telling images.
+
+Only a few rows' maps and images are read; whatever is missing costs its part of the page alone, with a note.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from pipelines import shards, storage
+from pipelines.predictions import PREDICTION_SCHEMA, read_predictions
+from zsad_core import heat_maps
+from zsad_core.errors import ZsadError
+from zsad_core.images import decode_image
+from zsad_core.map_codec import decode, unpack_mask
+
+PICTURE_SIDE = 192  # pixels of a picture's longer side
+
+# Why an image is shown: its label, and its place among the images of its category with that label, by score.
+_REASONS = [
+    ("highest score of the anomalous", 1, 1.0),
+    ("middle score of the anomalous", 1, 0.5),
+    ("lowest score of the anomalous", 1, 0.0),
+    ("highest score of the normal", 0, 1.0),
+]
+_SCORES = ["key", "category", "label", "score"]
+_CHOSEN = [name for name in PREDICTION_SCHEMA.names if name not in ("prompt", "score_text", "score_map", "mask_error")]
+_PREFIX = "benchmark="
+
+
+class _Sample(NamedTuple):
+    """A row of a run's predictions, and why it is shown."""
+
+    reason: str
+    file: str  # name of the prediction file, which is the shard's
+    row: int
+    key: str
+
+
+def page_details(runs: dict[str, list[str]], shards_uri: str | None) -> dict:
+    """Curves and heat maps of every entry's runs, as plain JSON values.
+
+    `runs`: entry name -> URIs of its runs; a benchmark is shown from the first of them that has it. `shards_uri`: where
+    the original images are; None takes what each run's `run.json` names. Returns
+    {"curves": {benchmark: {entry: what curves.json holds of the benchmark}},
+     "maps": {benchmark: {entry: {"low", "high" (the scale's ends), "note" or null, "samples": [{"key", "category",
+     "defect", "label" or null, "score", "reason", "width", "height", "outlined", "image" or null, "overlay"}]}}},
+     "legend": picture of the scale}, pictures as data: URIs. An entry whose maps cannot be read has a note and no
+    samples; one whose predictions are gone is not in "maps".
+    """
+    curves: dict[str, dict] = {}
+    maps: dict[str, dict] = {}
+    for entry, uris in runs.items():
+        for run in uris:
+            for benchmark, of_categories in _curves(run).items():
+                curves.setdefault(benchmark, {}).setdefault(entry, of_categories)
+            source = shards_uri or _shards_of(run)
+            for benchmark, folder in _predicted(run).items():
+                if entry not in maps.setdefault(benchmark, {}):
+                    maps[benchmark][entry] = _heat_maps(folder, benchmark, source)
+    return {"curves": curves, "maps": maps, "legend": _data_uri("image/png", heat_maps.legend())}
+
+
+def _curves(run: str) -> dict:
+    uri = storage.join(run, "metrics", "curves.json")
+    return storage.read_json(uri) if storage.exists(uri) else {}
+
+
+def _shards_of(run: str) -> str | None:
+    uri = storage.join(run, "run.json")
+    return storage.read_json(uri).get("shards") if storage.exists(uri) else None
+
+
+def _predicted(run: str) -> dict[str, str]:
+    """Benchmark -> folder of its prediction files."""
+    predictions = storage.join(run, "predictions")
+    names = [name for name in storage.list_names(predictions) if name.startswith(_PREFIX)]
+    return {unquote(name.removeprefix(_PREFIX)): storage.join(predictions, name) for name in names}
+
+
+def _heat_maps(folder: str, benchmark: str, shards_uri: str | None) -> dict[str, Any]:
+    try:
+        chosen = _choose(folder)
+        if not chosen:
+            return {"note": "No heat maps: no image of this benchmark was scored.", "samples": []}
+        rows = _read_rows(folder, chosen)
+        decoded = [decode(row["anomaly_map"], row["map_height"], row["map_width"]) for row in rows]
+        low, high = heat_maps.value_range(decoded)
+        images, note = _read_images(shards_uri, benchmark, chosen, rows)
+        samples = [
+            _sample(why.reason, row, codes, image, low, high)
+            for why, row, codes, image in zip(chosen, rows, decoded, images)
+        ]
+    except (ZsadError, ValueError) as error:
+        return {"note": f"No heat maps: {str(error).replace(folder + '/', '')}", "samples": []}  # no paths on a page
+    return {"low": low, "high": high, "note": note, "samples": samples}
+
+
+def _choose(folder: str) -> list[_Sample]:
+    """One image for each reason, from categories spread over the benchmark; ties go to the lowest key."""
+    labelled: dict[str, dict[int | None, list[tuple]]] = {}
+    for name in storage.list_names(folder):
+        if name.startswith(".") or not name.endswith(".parquet"):
+            continue
+        table = read_predictions(storage.join(folder, name), [*_SCORES, "error"])
+        for number, row in enumerate(table.to_pylist()):
+            if row["error"] is None and row["score"] is not None:
+                by_label = labelled.setdefault(row["category"], {})
+                by_label.setdefault(row["label"], []).append((row["score"], row["key"], name, number))
+    categories = sorted(labelled)
+    reasons = _REASONS
+    if not any(label is not None for by_label in labelled.values() for label in by_label):
+        reasons = [("highest score", None, 1.0), ("middle score", None, 0.5), ("lowest score", None, 0.0)]
+    chosen: list[_Sample] = []
+    for index, (reason, label, place) in enumerate(reasons):
+        start = index * len(categories) // len(reasons)
+        for category in categories[start:] + categories[:start]:
+            taken = {(sample.file, sample.row) for sample in chosen}
+            free = sorted(row for row in labelled[category].get(label, []) if row[2:] not in taken)
+            if free:
+                score = free[round(place * (len(free) - 1))][0]
+                _, key, name, number = next(row for row in free if row[0] == score)
+                chosen.append(_Sample(reason, name, number, key))
+                break
+    return chosen
+
+
+def _read_rows(folder: str, chosen: list[_Sample]) -> list[dict]:
+    """The chosen rows with their maps, in the order of `chosen`; each file is opened once."""
+    rows = {}
+    for name in sorted({sample.file for sample in chosen}):
+        table = read_predictions(storage.join(folder, name), _CHOSEN)
+        rows |= {sample: table.slice(sample.row, 1).to_pylist()[0] for sample in chosen if sample.file == name}
+    return [rows[sample] for sample in chosen]
+
+
+def _read_images(
+    shards_uri: str | None, benchmark: str, chosen: list[_Sample], rows: list[dict]
+) -> tuple[list[Image.Image | None], str | None]:
+    """The original images, None where one is not found, and a note that says so."""
+    found: list[Image.Image | None] = [None] * len(rows)
+    if shards_uri is None:
+        return found, "The heat maps stand alone: it is not known where the original images are."
+    try:
+        folder = shards.list_shard_sets(shards_uri)[0].get(benchmark)
+        if folder is None:
+            return found, "The heat maps stand alone: the original images are not where the run read them."
+        for name in sorted({sample.file for sample in chosen}):
+            contents = _image_bytes(storage.join(folder, name))
+            for index, (sample, row) in enumerate(zip(chosen, rows)):
+                content = contents.get(sample.key) if sample.file == name else None
+                if content and hashlib.sha256(content).hexdigest() == row["sha256"]:
+                    found[index] = decode_image(content)
+    except (ZsadError, OSError, pa.ArrowException):
+        pass  # what was found until then is shown; the note below says that some are missing
+    missing = sum(image is None for image in found)
+    if not missing:
+        return found, None
+    return found, f"{missing} of {len(found)} heat maps stand alone: the original image was not found in the shards."
+
+
+def _image_bytes(uri: str) -> dict[str, bytes]:
+    """Key -> encoded image of one shard; nothing else of it is fetched."""
+    with storage.open_for_reading(uri) as file:
+        table = pq.ParquetFile(file).read(["key", "image"])
+    return dict(zip(table["key"].to_pylist(), table["image"].to_pylist()))
+
+
+def _sample(reason: str, row: dict, codes: np.ndarray, image: Image.Image | None, low: float, high: float) -> dict:
+    mask = None if row["mask"] is None else unpack_mask(row["mask"], *codes.shape)
+    size = heat_maps.fit(image or Image.new("L", codes.shape[::-1]), PICTURE_SIDE)
+    over = heat_maps.overlay(codes, low, high, size, image, mask if mask is not None and mask.any() else None)
+    original = image and image.resize(size, Image.Resampling.BICUBIC)
+    return {
+        **{name: row[name] for name in ("key", "category", "defect", "label", "score")},
+        "reason": reason,
+        "width": size[0],
+        "height": size[1],
+        "outlined": bool(mask is not None and mask.any()),
+        "image": original and _data_uri("image/webp", heat_maps.webp(original)),
+        "overlay": _data_uri("image/webp", heat_maps.webp(over)),
+    }
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
