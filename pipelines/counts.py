@@ -135,41 +135,65 @@ def _check(table: pa.Table, unit: dict) -> None:
 
 def _count(table: pa.Table, uri: str, groups: dict[Group, PixelCounts]) -> list[dict]:
     """Adds the images' counts to their groups; returns of each row its regions and binned counts, {} if not counted."""
-    sparse: list[tuple | None] = []
-    rows = table.select(["key", *Group._fields, "anomaly_map", "map_height", "map_width", "mask", "error"]).to_pylist()
-    for row in rows:
-        counts = _counts_of(row, uri)
-        sparse.append(None)
-        if counts is not None:
-            group = Group(*(row[name] for name in Group._fields))
+    sparse: list[_Sparse | None] = []
+    names = table.select(Group._fields).to_pylist()
+    for number, group in enumerate(names):
+        counts = _counts_of(table, number, uri)
+        sparse.append(counts and _Sparse.of(counts))
+        if counts:
+            group = Group(**group)
             groups[group] = groups.get(group, PixelCounts.empty()) + counts
-            # Until the bins are known, the codes that the image has are kept, which takes less than its map did.
-            code = np.flatnonzero(counts.normal + counts.anomalous)
-            sparse[-1] = (code, counts.normal[code], counts.anomalous[code], counts.region_weight[code], counts.regions)
     starts = {}
     for category in sorted({group.category for group in groups}):
         of_category = [counts for group, counts in groups.items() if group.category == category]
         starts[category] = bin_starts(sum(counts.normal + counts.anomalous for counts in of_category))
-    return [_binned(image, starts[row["category"]]) if image else {} for row, image in zip(rows, sparse)]
+    return [image.binned(starts[row["category"]]) if image else {} for row, image in zip(names, sparse)]
 
 
-def _counts_of(row: dict, uri: str) -> PixelCounts | None:
-    if row["error"] is not None or row["mask"] is None:
+def _counts_of(table: pa.Table, number: int, uri: str) -> PixelCounts | None:
+    """The counts of a row; None where it was not scored or its pixel truth is unknown."""
+    if table["error"][number].is_valid or not table["mask"][number].is_valid:
         return None
+    height, width = (table[name][number].as_py() for name in ("map_height", "map_width"))
     try:
-        codes = decode(row["anomaly_map"], row["map_height"], row["map_width"])
-        return PixelCounts.of_map(codes, unpack_mask(row["mask"], row["map_height"], row["map_width"]))
+        codes = decode(table["anomaly_map"][number].as_buffer(), height, width)
+        return PixelCounts.of_map(codes, unpack_mask(table["mask"][number].as_buffer(), height, width))
     except (TypeError, ValueError) as error:
+        key = table["key"][number].as_py()
         raise ZsadError(
-            f"{uri}: row {row['key']!r}: damaged map or mask ({error}); remove the file and run evaluate again"
+            f"{uri}: row {key!r}: damaged map or mask ({error}); remove the file and run evaluate again"
         ) from None
 
 
-def _binned(image: tuple, starts: np.ndarray) -> dict:
-    code, *counts, regions = image
-    place = np.searchsorted(starts, code, side="right") - 1
-    sums = (np.bincount(place, values, len(starts)) for values in counts)
-    return {"bin_starts": starts.astype("<u2").tobytes()} | _as_bytes(PixelCounts(*sums, regions))
+class _Sparse(NamedTuple):
+    """Counts of one map at the codes that it has: kept, small, until the bins of the shard are known."""
+
+    code: np.ndarray
+    normal: np.ndarray
+    anomalous_code: np.ndarray
+    anomalous: np.ndarray
+    region_weight: np.ndarray
+    regions: int
+
+    @classmethod
+    def of(cls, counts: PixelCounts) -> _Sparse:
+        code, anomalous_code = (np.flatnonzero(each).astype(np.uint16) for each in (counts.normal, counts.anomalous))
+        normal, anomalous = counts.normal[code], counts.anomalous[anomalous_code]
+        weight = counts.region_weight[anomalous_code]
+        return cls(code, normal.astype(np.uint32), anomalous_code, anomalous.astype(np.uint32), weight, counts.regions)
+
+    def binned(self, starts: np.ndarray) -> dict:
+        """The columns of the images file."""
+        place, anomalous_place = (
+            np.searchsorted(starts, code, side="right") - 1 for code in (self.code, self.anomalous_code)
+        )
+        counts = PixelCounts(
+            np.bincount(place, self.normal, len(starts)),
+            np.bincount(anomalous_place, self.anomalous, len(starts)),
+            np.bincount(anomalous_place, self.region_weight, len(starts)),
+            self.regions,
+        )
+        return {"bin_starts": starts.astype("<u2").tobytes()} | _as_bytes(counts)
 
 
 def _write(uri: str, table: pa.Table, source: str) -> None:
