@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 
 help:
 	@echo "make install   a virtual environment in $(VENV) with everything in it"
-	@echo "make demo      draw a small data set, pack it, evaluate it, print the table"
+	@echo "make demo      draw miniatures of all benchmarks, pack and evaluate them, make a leaderboard"
 	@echo "make test      run all tests"
 
 install: $(INSTALLED)

@@ -199,4 +199,4 @@ def test_the_driver_stays_small(tmp_path):
         assert (status, torch_loaded) == ("0", "False"), done.stderr
         assert int(megabytes) < 400
     rows = (tmp_path / "run" / "metrics" / "table.csv").read_text().splitlines()
-    assert rows[1].startswith("drawn,category,pill,2000,1000,0,0,0,")
+    assert rows[1].startswith("drawn,category,pill,,2000,1000,0,0,0,")
