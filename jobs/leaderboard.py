@@ -45,17 +45,20 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.leaderboard_tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
     from pipelines.page import leaderboard_page
     from pipelines.page_details import page_details
+    from zsad_core.errors import ZsadError
 
-    out = storage.normalise(options.out)
+    out, shards = storage.normalise(options.out), options.shards and storage.normalise(options.shards)
+    if shards and not storage.is_directory(shards):
+        raise ZsadError(f"--shards {options.shards}: no such directory")
     content = leaderboard(options.runs, options.published)
     runs = {entry["name"]: entry["runs"] for entry in content["entries"] if entry["kind"] == "run"}
+    details = page_details(runs, shards)  # before anything is written: it may find a file damaged
     for entry in content["entries"]:
         entry["runs"] = [re.sub(r"//[^/@\s]+@", "//***@", uri) for uri in entry["runs"]]  # no credentials in files
     storage.write_bytes(storage.join(out, "leaderboard.md"), leaderboard_markdown(content).encode())
     storage.write_bytes(storage.join(out, "leaderboard.csv"), leaderboard_csv(content).encode())
     storage.write_bytes(storage.join(out, "leaderboard.tex"), leaderboard_latex(content).encode())
     storage.write_json(storage.join(out, "leaderboard.json"), content)
-    details = page_details(runs, options.shards and storage.normalise(options.shards))
     storage.write_bytes(storage.join(out, "leaderboard.html"), leaderboard_page(content, details).encode())
     print(leaderboard_summary(content, options.metric))
     print(f"\n{options.out}: leaderboard.html, leaderboard.md, leaderboard.csv, leaderboard.tex, leaderboard.json")

@@ -41,10 +41,10 @@ ALL = "all"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
-        "zsad pack BENCHMARK SOURCE SHARDS\n"
-        "       zsad pack all SOURCES SHARDS\n"
-        "       zsad pack FILE.toml SOURCE SHARDS\n"
-        "       zsad pack --layout LAYOUT --name NAME SOURCE SHARDS"
+        "zsad pack [options] BENCHMARK SOURCE SHARDS\n"
+        "       zsad pack [options] all SOURCES SHARDS\n"
+        "       zsad pack [options] FILE.toml SOURCE SHARDS\n"
+        "       zsad pack [options] --layout LAYOUT --name NAME SOURCE SHARDS"
     )
     parser.add_argument("places", nargs="+", metavar="[BENCHMARK] SOURCE SHARDS")
     add_own_options(parser)
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def add_own_options(parser: argparse.ArgumentParser) -> None:
     """The options that describe data of one's own."""
-    parser.add_argument("--layout", help="how data of your own lies on disk")
+    parser.add_argument("--layout", help="how data of your own lies on disk (`zsad pack --help` lists the layouts)")
     parser.add_argument("--name", help="what data of your own is called")
     parser.add_argument(
         "--mask-threshold", type=int, metavar="GREY", help="a mask pixel above it (0..255) is anomalous (default: 128)"
@@ -104,7 +104,7 @@ def _text(file: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines.pack import SHARD_SIZE
+    from pipelines.sources import SHARD_SIZE
     from zsad_core.errors import UsageError
 
     *names, source, shards = options.places if len(options.places) > 1 else [*options.places, None]
@@ -169,11 +169,12 @@ def _pack(benchmark, source: str, shards: str, how: dict) -> None:
     normal, anomalous, unlabelled = (
         sum(each[kind] for each in counts) for kind in ("normal", "anomalous", "unlabelled")
     )
-    unusable = sum(each["errors"] for each in counts)
+    unusable, maskless = (sum(each[kind] for each in counts) for kind in ("errors", "mask_errors"))
     print(
         f"{benchmark.name}: {normal:,} normal and {anomalous:,} anomalous images"
         + (f", {unlabelled:,} without a label" if unlabelled else "")
         + (f", {unusable:,} of them unusable" if unusable else "")
+        + (f", {maskless:,} without a usable mask" if maskless else "")
         + f"; categories: {len(counts)}, shards: {len(manifest['files'])} "
         f"({sum(file['bytes'] for file in manifest['files']) / 1e6:,.1f} MB) in {shards.rstrip('/')}/{benchmark.name}"
     )

@@ -24,16 +24,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from pipelines.validate import validate
+    from zsad_core.errors import UsageError
 
-    source = options.benchmark or options.layout or options.name
-    report = validate(options.place, described_benchmark(options.benchmark, options) if source else None)
+    named = options.benchmark or options.layout or options.name
+    if not named and (options.variant or options.mask_threshold is not None):
+        raise UsageError("--variant and --mask-threshold are for raw images; name their benchmark, or layout and name")
+    report = validate(options.place, described_benchmark(options.benchmark, options) if named else None)
     for each in report.problems:
         row = "" if each.row is None else f" row {each.row}"
         key = f" ({each.key})" if each.key and each.key != each.file else ""
         print(f"{each.file}{row}{key}: {each.problem}")
     for remark in report.remarks:
         print(f"remark: {remark}")
-    print(f"{report.uri}: {report.images:,} images looked at, {len(report.problems):,} problems")
+    found = len(report.problems)
+    print(f"{report.uri}: {report.images:,} images looked at, {found:,} problem{'' if found == 1 else 's'}")
     return 1 if report.problems else 0
 
 

@@ -1,4 +1,7 @@
-"""How often the 95 % intervals hold the truth, over simulated repetitions: image and pixel metrics.
+"""How often the 95 % intervals hold the truth, over simulated repetitions: image and pixel metrics, and means.
+
+The truth is the metric of ever more images. F1-max is a maximum and lies above it where images are few, which a mean
+over categories does not heal.
 
 python -m perf.interval_coverage [REPETITIONS]     (default 2,000; about ten minutes on one core)
 """
@@ -19,6 +22,7 @@ from zsad_core.metrics.pixel import PixelCounts, moved_without_each, pixel_metri
 SIDE = 64
 GREYS = 1024  # codes of a simulated map
 POOL = 6000
+CATEGORIES = 10
 
 
 def main(repetitions: int) -> None:
@@ -28,7 +32,11 @@ def main(repetitions: int) -> None:
     print("|---|---|---|---:|---:|---:|---:|")
     for auroc in (0.8, 0.95):
         for normal, anomalous in ((12, 30), (100, 100), (500, 500)):
-            _print("image", f"{normal} + {anomalous}", *_image(rng, auroc, normal, anomalous, repetitions))
+            _print("image", f"{normal} + {anomalous}", *_image(rng, auroc, normal, anomalous, 1, repetitions))
+    for auroc in (0.9, 0.99):
+        for normal, anomalous in ((12, 30), (40, 80)):
+            rows = _image(rng, auroc, normal, anomalous, CATEGORIES, repetitions // CATEGORIES)
+            _print("image, mean", f"{CATEGORIES} x {normal} + {anomalous}", *rows)
     for share in (0.4, 0.0):
         pool = Pool(rng, share)
         for images in (50, 200):
@@ -45,13 +53,16 @@ def _print(level: str, images: str, truth: dict[str, float], held: dict[str, np.
     sys.stdout.flush()
 
 
-def _missed(truth: dict, values: dict, influences: dict, labels: np.ndarray) -> dict[str, np.ndarray]:
+def _intervals(values: dict, influences: dict, labels: np.ndarray) -> dict[str, tuple[float, float]]:
+    return {
+        metric: intervals.interval(values[metric], intervals.spread(influence, labels))
+        for metric, influence in influences.items()
+    }
+
+
+def _missed(truth: dict, bounds: dict[str, tuple[float, float]]) -> dict[str, np.ndarray]:
     """Of each metric whether the truth lies (below, above) its interval."""
-    missed = {}
-    for metric, influence in influences.items():
-        low, high = intervals.interval(values[metric], intervals.spread(influence, labels))
-        missed[metric] = np.array([truth[metric] < low, truth[metric] > high])
-    return missed
+    return {metric: np.array([truth[metric] < low, truth[metric] > high]) for metric, (low, high) in bounds.items()}
 
 
 def _shares(missed: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -59,8 +70,11 @@ def _shares(missed: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {metric: np.mean([row[metric] for row in rows], 0) for metric in rows[0]}
 
 
-def _image(rng: np.random.Generator, auroc: float, normal: int, anomalous: int, repetitions: int) -> tuple[dict, dict]:
-    """Scores of two normal distributions; the truth of AP and F1-max is that of four million such scores."""
+def _image(
+    rng: np.random.Generator, auroc: float, normal: int, anomalous: int, categories: int, repetitions: int
+) -> tuple[dict, dict]:
+    """The mean over categories whose scores are of two normal distributions; the truth of AP and F1-max is that of four
+    million such scores."""
     distance = stats.norm.ppf(auroc) * np.sqrt(2)
     total = normal + anomalous
 
@@ -72,8 +86,14 @@ def _image(rng: np.random.Generator, auroc: float, normal: int, anomalous: int, 
 
     def repeat() -> Iterator[dict[str, np.ndarray]]:
         for _ in range(repetitions):
-            scores, labels = draw(1)
-            yield _missed(truth, image_metrics(scores, labels), image_influence(scores, labels), labels)
+            drawn = [draw(1) for _ in range(categories)]
+            values = [image_metrics(*each) for each in drawn]
+            bounds = [_intervals(value, image_influence(*each), each[1]) for value, each in zip(values, drawn)]
+            of_mean = {
+                metric: intervals.interval_of_mean([v[metric] for v in values], [b[metric] for b in bounds])
+                for metric in truth
+            }
+            yield _missed(truth, of_mean)
 
     return truth, _shares(repeat())
 
@@ -101,7 +121,7 @@ class Pool:
             starts = bin_starts(whole.normal + whole.anomalous)
             moved = moved_without_each(whole, each.binned(starts), starts)
             influences = {name: intervals.influence(values, labels) for name, values in moved.items()}
-            return _missed(self.truth, pixel_metrics(whole), influences, labels)
+            return _missed(self.truth, _intervals(pixel_metrics(whole), influences, labels))
 
         return self.truth, _shares(one() for _ in range(repetitions))
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.counts import SCORES, read_binned, read_counts
+from pipelines.tables import GROUPS
 from zsad_core.metrics import intervals
 from zsad_core.metrics.curves import FPR_LIMIT, pro_curve, roc_curve
 from zsad_core.metrics.image import image_counts, image_influence, image_metrics, image_score_published
@@ -20,10 +21,11 @@ UNKNOWN = -1  # label of an image without one
 
 
 class Cell(NamedTuple):
-    """A value of the tables and how uncertain it is."""
+    """A value of the tables and its 95 % interval; NaN where undefined or unknown."""
 
     value: float
-    spread: intervals.Spread
+    low: float
+    high: float
 
 
 class Shard(NamedTuple):
@@ -59,9 +61,7 @@ def category_results(category: str, images: pa.Table, shards: list[Shard], level
     subsets = {None: np.full(len(label), True)}
     if len(kinds) > 1:
         subsets |= {kind: (label == 0) | ((label == 1) & (defect == kind)) for kind in kinds}
-    cells: dict[str | None, dict[str, dict[str, Cell] | None]] = {
-        subset: dict.fromkeys(("image", "image_plain", "pixel")) for subset in subsets
-    }
+    cells: dict[str | None, dict[str, dict[str, Cell] | None]] = {subset: dict.fromkeys(GROUPS) for subset in subsets}
     influence, curves = {}, {}
     if "image" in levels:
         for group, scores in _image_scores(images, levels).items():
@@ -106,7 +106,10 @@ def _image_scores(images: pa.Table, levels: Collection[str]) -> dict[str, np.nda
 
 
 def _cells(values: dict[str, float], influence: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Cell]:
-    return {name: Cell(value, intervals.spread(influence[name], labels)) for name, value in values.items()}
+    return {
+        name: Cell(value, *intervals.interval(value, intervals.spread(influence[name], labels)))
+        for name, value in values.items()
+    }
 
 
 def _pooled(category: str, rows_of: dict[Shard, np.ndarray], subsets: dict) -> dict[str | None, PixelCounts]:

@@ -48,7 +48,7 @@ def read_influence(run: str, benchmark: str, results: dict) -> Influence:
     ZsadError where it is missing, damaged or of another reduction than the results.
     """
     uri = partition_uri(storage.join(run, "metrics", "influence"), benchmark, "images")
-    columns = [column for column in COLUMNS if _level(column) in results["levels"]]
+    columns = [column for column in COLUMNS if column.level in results["levels"]]
     try:
         with storage.open_for_reading(uri) as file:
             table = pq.ParquetFile(file, page_checksum_verification=True).read(
@@ -172,7 +172,7 @@ def _compared(
         spreads.append(spread(a[category].influence - b[category].influence, a[category].labels))
         counted += len(a[category].labels)
     of_difference = _of_mean(spreads)
-    tested = _tested(means, of_difference)
+    tested = paired_difference(*means, of_difference)
     if math.isnan(tested["p"]):
         return "no image tells them apart"
     return of_difference, tested | {"images": counted}
@@ -181,12 +181,6 @@ def _compared(
 def _of_mean(spreads: list[Spread]) -> Spread:
     total = combined(spreads)
     return total._replace(variance=total.variance / len(spreads) ** 2)
-
-
-def _tested(means: list[float], of_difference: Spread) -> dict[str, float]:
-    if means[0] == means[1] and not of_difference.variance:  # every image counts the same for both
-        return {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
-    return paired_difference(*means, of_difference)
 
 
 def _overall(a: str, b: str, column: Column, parts: list[tuple[dict, list[float], Spread]]) -> dict:
@@ -198,7 +192,7 @@ def _overall(a: str, b: str, column: Column, parts: list[tuple[dict, list[float]
         "benchmarks": [each["benchmark"] for each in compared],
         "group": column.group,
         "metric": column.metric,
-        **_tested([statistics.fmean(values) for values in zip(*means)], _of_mean(list(spreads))),
+        **paired_difference(*(statistics.fmean(values) for values in zip(*means)), _of_mean(list(spreads))),
         "images": sum(each["images"] for each in compared),
     }
 
@@ -214,10 +208,6 @@ def holm(p: list[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p) - rank) * p[index]))
         corrected[index] = highest
     return corrected
-
-
-def _level(column: Column) -> str:
-    return "pixel" if column.group == "pixel" else "image"
 
 
 def _value(groups: dict, column: Column) -> float | None:

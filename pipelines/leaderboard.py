@@ -11,14 +11,14 @@ import statistics
 from collections.abc import Callable
 
 from pipelines.comparisons import Influence, compare, mean_influence, read_influence, same_images
-from pipelines.leaderboard_entries import COUNTS, GROUPS, Entry, read_entries
-from pipelines.tables import COLUMNS, number_of_images, remarks_on
+from pipelines.leaderboard_entries import Entry, read_entries
+from pipelines.tables import COLUMNS, COUNTS, GROUPS, number_of_images, remarks_on
 from zsad_core.benchmarks.published import STATUSES, PublishedFigure, published_figures, published_test_list
 from zsad_core.benchmarks.table import Benchmark
 from zsad_core.benchmarks.table import benchmark as benchmark_of_the_table
 from zsad_core.benchmarks.table import benchmarks as benchmarks_of_the_table
 from zsad_core.errors import UsageError
-from zsad_core.metrics.intervals import interval, spread_of_mean
+from zsad_core.metrics.intervals import interval, interval_of_mean
 
 PUBLISHED_MARK = " (published)"
 ONE_TEST_SET = "published"  # name of the test set where only one is published
@@ -107,7 +107,7 @@ def _cell(
     mean = {
         group: _over_runs(
             [each["mean"][group] for each in of_runs],
-            lambda metric, group=group: _interval_of_mean(categories, group, metric, influence),
+            lambda metric, group=group: _interval_of_mean(categories, group, metric),
         )
         for group in GROUPS
     }
@@ -124,7 +124,7 @@ def _cell(
     if any(same_images(influence, column) is None for column in COLUMNS if influence.get(column.name)):
         remarks.append(f"its {len(of_runs)} runs are not on the same images, so their mean has no interval everywhere")
     return {
-        **{count: sum(result[count] for result in categories.values()) for count in COUNTS if count != "anomalous"},
+        **{count: sum(result[count] for result in categories.values()) for count in COUNTS},
         "test_set": test_set,
         "remarks": remarks,
         "mean": mean,
@@ -221,18 +221,17 @@ def _interval(
     return _known(*interval(value, counted.spread))
 
 
-def _interval_of_mean(
-    categories: dict[str, dict], group: str, metric: str, influence: Influence
-) -> tuple[float | None, float | None]:
-    """Of the benchmark's mean of the mean over several runs, from the categories' values as `_interval` gave them."""
-    values, spreads = [], []
-    for category, result in categories.items():
-        if result[group] and result[group][metric]["value"] is not None:
-            if result[group][metric]["low"] is None:
-                return None, None
-            values.append(result[group][metric]["value"])
-            spreads.append(influence[f"{group}_{metric}"][category].spread)
-    return _known(*interval(statistics.fmean(values), spread_of_mean(values, spreads))) if values else (None, None)
+def _interval_of_mean(categories: dict[str, dict], group: str, metric: str) -> tuple[float | None, float | None]:
+    """Of the benchmark's mean of the mean over several runs, from the categories' values and intervals."""
+    cells = [result[group][metric] for result in categories.values() if result[group]]
+    return _interval_over([cell for cell in cells if cell["value"] is not None])
+
+
+def _interval_over(cells: list[dict]) -> tuple[float | None, float | None]:
+    """Of the mean of independent values, of categories or of benchmarks; (None, None) where one has no interval."""
+    if not cells or any(cell.get("low") is None for cell in cells):
+        return None, None
+    return interval_of_mean([cell["value"] for cell in cells], [(cell["low"], cell["high"]) for cell in cells])
 
 
 def _known(low: float, high: float) -> tuple[float | None, float | None]:
@@ -318,19 +317,22 @@ def _overall(benchmarks: list[dict]) -> list[dict]:
 def _overall_means(entry: str, benchmarks: list[dict]) -> dict[str, dict]:
     means: dict[str, dict] = {}
     for column in COLUMNS:
-        having = [each for each in benchmarks if ("pixel" if column.group == "pixel" else "image") in each["levels"]]
-        values, statuses, other_images = [], set(), False
+        having = [each for each in benchmarks if column.level in each["levels"]]
+        cells, statuses, other_images = [], set(), False
         for benchmark in having:
             cell = benchmark["cells"].get(entry, {"mean": {}})
             found = (cell["mean"].get(column.group) or {}).get(column.metric)
             whole = found and found.get("categories") in (None, len(cell.get("categories", ())))
             if whole and found["value"] is not None:
-                values.append(found["value"])
+                cells.append(found)
                 statuses |= {found["status"]} if "status" in found else set()
                 other_images |= cell["test_set"] != benchmark["test_set"]
+        low, high = _interval_over(cells)
         means.setdefault(column.group, {})[column.metric] = {
-            "value": statistics.fmean(values) if values else None,
-            "benchmarks": len(values),
+            "value": statistics.fmean(each["value"] for each in cells) if cells else None,
+            "low": low,
+            "high": high,
+            "benchmarks": len(cells),
             "of": len(having),
             "other_images": other_images,
             "statuses": [status for status in STATUSES if status in statuses],

@@ -6,10 +6,10 @@ import math
 import re
 from typing import NamedTuple
 
-from pipelines.tables import DASH, Column
+from pipelines.tables import DASH, FEWER, Column, percent
 
 STATUS_MARKS = {"first-hand": "ᶠ", "second-hand": "ˢ", "re-run": "ʳ"}
-FEWER, OTHER_IMAGES = "†", "‡"
+OTHER_IMAGES = "‡"
 _OVER = "(k/n)"
 LEGENDS = {
     "ᶠ": "published, read first-hand on the method's own page",
@@ -42,7 +42,7 @@ def means_table(leaderboard: dict, column: Column) -> tuple[list[str], list[tupl
 
     Entries without any value have no row.
     """
-    shown = [each for each in leaderboard["benchmarks"] if level_of(column) in each["levels"]]
+    shown = [each for each in leaderboard["benchmarks"] if column.level in each["levels"]]
     overall = [each for each in leaderboard["overall"] if sum(b["name"] in each["benchmarks"] for b in shown) > 1]
     compared = {
         (each["a"], each["b"], each["benchmark"])
@@ -67,19 +67,6 @@ def means_table(leaderboard: dict, column: Column) -> tuple[list[str], list[tupl
     return titles, [(entry, cells) for entry, cells in rows if any(cell.value is not None for cell in cells)]
 
 
-def level_of(column: Column) -> str:
-    """The level, "image" or "pixel", at which a metric is taken."""
-    return "pixel" if column.group == "pixel" else "image"
-
-
-def percent(value: float | None, signed: bool = False) -> str:
-    """A fraction in percent with one decimal, a dash for None; no sign where it rounds to 0."""
-    if value is None:
-        return DASH
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    return "0.0" if float(text) == 0 else text
-
-
 def cell_text(cell: Shown) -> str:
     """The cell as plain text, without its interval."""
     spread = "" if cell.spread is None else f" ± {percent(cell.spread)}"
@@ -101,7 +88,9 @@ def shown_cell(benchmark: dict, name: str, column: Column, rank: int = 0) -> Sho
 def _overall_cell(mean: dict, rank: int) -> Shown:
     over = f"{mean['benchmarks']}/{mean['of']}" if is_partial(mean) else ""
     marks = (OTHER_IMAGES if mean["other_images"] else "") + "".join(STATUS_MARKS[each] for each in mean["statuses"])
-    return Shown(mean["value"], marks=marks, over=over, rank=rank) if mean["value"] is not None else Shown()
+    if mean["value"] is None:
+        return Shown()
+    return Shown(mean["value"], mean["low"], mean["high"], marks=marks, over=over, rank=rank)
 
 
 def _ranks(
@@ -110,7 +99,8 @@ def _ranks(
     """Entry -> 1 or 2: the best and the second of the mean over `benchmarks`, among entries on the same images.
 
     Those are the entries on the published test sets, or those that were `compared` in pairs (a, b, benchmark); where
-    there are several such groups, the one with the most runs. A value that all of them share is no best one.
+    there are several such groups, the one with the most runs. A value that all of them share is no best one, nor is one
+    of untrained weights.
     """
 
     def same_images(a: str, b: str) -> bool:
@@ -125,7 +115,7 @@ def _ranks(
     for entry in entries:
         name = entry["name"]
         cells = [shown_cell(each, name, column) for each in benchmarks]
-        if any(cell.value is None or FEWER in cell.marks for cell in cells):
+        if entry["untrained"] or any(cell.value is None or FEWER in cell.marks for cell in cells):
             continue
         values[name] = float(percent(math.fsum(cell.value for cell in cells) / len(cells)))  # as it is shown
         group = next((group for group in groups if same_images(group[0], name)), None)
@@ -134,6 +124,12 @@ def _ranks(
     group = max(groups, key=lambda group: sum(name in runs for name in group), default=[])
     steps = sorted({values[name] for name in group}, reverse=True)[:2]
     return {name: steps.index(values[name]) + 1 for name in group if values[name] in steps} if len(steps) > 1 else {}
+
+
+def untrained_note(leaderboard: dict) -> str:
+    """Says which entries no figure can be taken from; empty where there are none."""
+    names = [entry["name"] for entry in leaderboard["entries"] if entry["untrained"]]
+    return f"untrained weights, the figures mean nothing: {', '.join(names)}" if names else ""
 
 
 def legend(texts: list[str]) -> list[str]:

@@ -8,11 +8,8 @@ from typing import Any, NamedTuple
 
 from pipelines import storage
 from pipelines.runs import is_untrained
-from pipelines.tables import COLUMNS, made_by
+from pipelines.tables import COLUMNS, COUNTS, made_by
 from zsad_core.errors import UsageError, ZsadError
-
-GROUPS = tuple(dict.fromkeys(column.group for column in COLUMNS))
-COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
 
 
 class Run(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from pipelines.leaderboard_cells import HIGHLIGHTS, Shown, cell_text, legend, means_table, percent
-from pipelines.tables import COLUMNS, DASH
+from pipelines.leaderboard_cells import HIGHLIGHTS, Shown, cell_text, legend, means_table, untrained_note
+from pipelines.tables import COLUMNS, DASH, percent
 
 _HEAD = r"""% Needs \usepackage{booktabs}; with \usepackage{graphicx} the tables are made to fit the width.
 \providecommand{\resizebox}[3]{#3}
@@ -74,9 +74,10 @@ def _table(leaderboard: dict, level: str) -> str:
         return ""
     body = "\n\\midrule\n".join(blocks)
     caption = f"{_LEVELS[level]}, percent, below it the 95 \\% interval for the images. {HIGHLIGHTS}"
+    notes = [note for note in [*legend(marks), untrained_note(leaderboard)] if note]
     return rf"""\begin{{table*}}
 \centering
-\caption{{{caption} {". ".join(map(escape, legend(marks)))}.}}
+\caption{{{caption} {". ".join(map(escape, notes))}.}}
 \label{{tab:zsad-{level}}}
 \smallskip
 \scriptsize

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from typing import Any
 
 from pipelines.comparisons import holm
@@ -15,17 +14,15 @@ from pipelines.leaderboard_cells import (
     cell_text,
     is_partial,
     legend,
-    level_of,
     means_table,
-    percent,
     shown_cell,
+    untrained_note,
 )
-from pipelines.tables import COLUMNS, GROUPS, Column, escape
+from pipelines.tables import COLUMNS, COUNTS, GROUPS, Column, escape, markdown_table, one_line, percent, text_table
 
 ALPHA = 0.05
 MAIN = (("image", "auroc"), ("pixel", "auroc"), ("pixel", "aupro"))
 _SEVERAL = ("low", "high", "spread", "published", "status", "difference")
-_COUNTS = ("images", "left_out", "unlabelled", "pixel_left_out")
 
 
 def leaderboard_markdown(leaderboard: dict) -> str:
@@ -35,7 +32,7 @@ def leaderboard_markdown(leaderboard: dict) -> str:
         titles, rows = means_table(leaderboard, column)
         if rows:
             lines = [[escape(entry["name"]), *(_markdown_cell(cell) for cell in cells)] for entry, cells in rows]
-            parts += [f"## {_title(column)}", _table(["Method", *map(escape, titles)], lines)]
+            parts += [f"## {_title(column)}", markdown_table(["Method", *map(escape, titles)], lines)]
     for benchmark in leaderboard["benchmarks"]:
         parts += [f"## {escape(benchmark['name'])}", _benchmark(leaderboard, benchmark), _remark_lines(benchmark)]
     parts += ["## What differs", *_differences(leaderboard)]
@@ -56,11 +53,11 @@ def _entries(leaderboard: dict) -> str:
     for entry in leaderboard["entries"]:
         if entry["kind"] == "run":
             rows.append([escape(entry["name"]), escape(entry["made_by"]), str(len(entry["runs"]))])
-    return _table(["Method", "Made by", "Runs"], rows, 2)
+    return markdown_table(["Method", "Made by", "Runs"], rows, 2)
 
 
 def _benchmark(leaderboard: dict, benchmark: dict) -> str:
-    columns = [column for column in COLUMNS if level_of(column) in benchmark["levels"]]
+    columns = [column for column in COLUMNS if column.level in benchmark["levels"]]
     rows = []
     for entry in leaderboard["entries"]:
         cell = benchmark["cells"].get(entry["name"])
@@ -72,7 +69,7 @@ def _benchmark(leaderboard: dict, benchmark: dict) -> str:
         published = [((cell["mean"].get(c.group) or {}).get(c.metric) or {}).get("published") for c in columns]
         if any(published):
             rows.append(["difference to its published figure", "", *map(_difference, published)])
-    return _table(["Method", "Images", *map(_title, columns)], rows)
+    return markdown_table(["Method", "Images", *map(_title, columns)], rows)
 
 
 def _difference(published: dict | None) -> str:
@@ -130,7 +127,7 @@ def _differences(leaderboard: dict) -> list[str]:
         )
     if rows:
         head = ["A", "B", "Benchmark", "Metric", "A - B, points", "p", "p by Holm"]
-        parts.append(_table(head, rows, 4))
+        parts.append(markdown_table(head, rows, 4))
     if leaderboard["not_compared"]:
         parts += ["Not compared:", "\n".join(_not_compared(leaderboard))]
     if any(entry["kind"] == "published" for entry in leaderboard["entries"]):
@@ -168,12 +165,6 @@ def _markdown_cell(cell: Shown, intervals: bool = False) -> str:
     return number
 
 
-def _table(head: list[str], rows: list[list[str]], texts: int = 1) -> str:
-    """A Markdown table; the columns behind the first `texts` hold numbers."""
-    lines = [head, ["---"] * texts + ["---:"] * (len(head) - texts), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def _title(column: Column) -> str:
     return f"{GROUPS[column.group]} {column.title}"
 
@@ -184,7 +175,7 @@ def leaderboard_csv(leaderboard: dict) -> str:
 
     `fewer` names the means that lack categories (or, overall, benchmarks), as name=k/n.
     """
-    head = ["entry", "kind", "method", "domain", "benchmark", "row", "category", "defect", "runs", *_COUNTS]
+    head = ["entry", "kind", "method", "domain", "benchmark", "row", "category", "defect", "runs", *COUNTS]
     head += ["test_set", "fewer", "remarks"]
     head += [name for c in COLUMNS for name in (c.name, *(f"{c.name}_{each}" for each in _SEVERAL))]
     text = io.StringIO()
@@ -207,7 +198,7 @@ def _benchmark_rows(cell: dict) -> list[dict[str, Any]]:
     rows = [{"row": "mean", "test_set": cell["test_set"], "remarks": "; ".join(cell["remarks"]), **values}]
     if "categories" not in cell:
         return rows
-    rows[0] |= {count: cell[count] for count in _COUNTS}
+    rows[0] |= {count: cell[count] for count in COUNTS}
     means = {c.name: cell["mean"][c.group][c.metric] for c in COLUMNS if cell["mean"][c.group]}
     count = len(cell["categories"])
     rows[0]["runs"] = max((mean["runs"] for mean in means.values()), default="")
@@ -215,7 +206,7 @@ def _benchmark_rows(cell: dict) -> list[dict[str, Any]]:
         f"{name}={mean['categories']}/{count}" for name, mean in means.items() if 0 < mean["categories"] < count
     )
     for category, result in cell["categories"].items():
-        counts = {each: result[each] for each in _COUNTS}
+        counts = {each: result[each] for each in COUNTS}
         rows.append({"row": "category", "category": category, **counts, **_csv_values(result)})
         for defect, of_defect in result["defects"].items():
             named = {"row": "defect", "category": category, "defect": defect, "images": of_defect["images"]}
@@ -239,7 +230,12 @@ def _csv_values(groups: dict) -> dict[str, Any]:
 def _overall_row(means: dict) -> dict[str, Any]:
     found = {column.name: means[column.group][column.metric] for column in COLUMNS}
     fewer = [f"{name}={mean['benchmarks']}/{mean['of']}" for name, mean in found.items() if is_partial(mean)]
-    return {"row": "overall", "fewer": " ".join(fewer), **{name: mean["value"] for name, mean in found.items()}}
+    values = {
+        f"{name}{end}": mean[bound]
+        for name, mean in found.items()
+        for end, bound in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
+    return {"row": "overall", "fewer": " ".join(fewer), **values}
 
 
 def leaderboard_summary(leaderboard: dict, metric: str = "auroc") -> str:
@@ -250,25 +246,10 @@ def leaderboard_summary(leaderboard: dict, metric: str = "auroc") -> str:
         if column.metric == metric and column.group != "image_plain" and rows:
             lines = [[_title(column), *titles]]
             lines += [[entry["name"], *(cell_text(cell) for cell in cells)] for entry, cells in rows]
-            lines = [[_one_line(text) for text in line] for line in lines]
-            widths = [max(_width(line[i]) for line in lines) for i in range(len(lines[0]))]
-            for name, *cells in lines:
-                aligned = [" " * (width - _width(cell)) + cell for cell, width in zip(cells, widths[1:])]
-                parts.append("  ".join([name + " " * (widths[0] - _width(name)), *aligned]).rstrip())
+            parts += text_table(lines)
             parts.append("")
     if not parts:
         return f"no {metric} of any benchmark\n"
-    untrained = [entry["name"] for entry in leaderboard["entries"] if entry["untrained"]]
-    if untrained:
-        parts.append(f"untrained weights, the figures mean nothing: {', '.join(map(_one_line, untrained))}")
+    if untrained := untrained_note(leaderboard):
+        parts.append(one_line(untrained))
     return "\n".join([*parts, *legend(parts)]).rstrip()
-
-
-def _one_line(text: str) -> str:
-    return "".join(" " if unicodedata.category(c).startswith("C") else c for c in text)
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal that a text takes."""
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)

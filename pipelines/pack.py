@@ -6,27 +6,29 @@ The driver holds the listing; image bytes stay in the Ray tasks, one task a shar
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator
 from typing import Any
-
-import numpy as np
 
 from pipelines import engine, storage
 from pipelines.equal_images import HashedImage, conflicts_within, count_repeats, equal_images, repeats_within
 from pipelines.shards import MANIFEST, is_shard_name, shard_name, write_shard
-from zsad_core.benchmarks.layouts import Listing, Sample, Tree, duplicates, list_samples, unused_files
-from zsad_core.benchmarks.table import Benchmark, Category
+from pipelines.sources import (
+    NO_SAMPLES,
+    SHARD_SIZE,
+    count_differences,
+    examine,
+    images_found,
+    levels_of,
+    list_source,
+    mask_threshold_of,
+    units_of,
+)
+from zsad_core.benchmarks.layouts import Listing, Sample, duplicates
+from zsad_core.benchmarks.table import Benchmark
 from zsad_core.errors import ZsadError
-from zsad_core.images import ImageError, decode_image, decode_mask, encode_mask
 
 SPLIT = "test"
-SHARD_SIZE = 64
-NOT_DATA = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 WARNED_FILES = 20  # a manifest lists so many damaged files; the shards' error columns hold all
-PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 def pack(
@@ -47,10 +49,9 @@ def pack(
     """
     source_uri = storage.normalise(source_uri)
     target = storage.join(storage.normalise(shards_uri), benchmark.name)
-    tree = read_tree(source_uri)
-    listing = list_samples(benchmark, tree)
+    listing = list_source(benchmark, source_uri)
     _refuse_unusable(listing, source_uri)
-    levels = levels_of(benchmark, listing)
+    mask_threshold = mask_threshold_of(benchmark, listing)
     differing = count_differences(benchmark.categories, images_found(listing))
     if strict and differing:
         raise ZsadError(
@@ -63,10 +64,10 @@ def pack(
             "uri": storage.join(target, shard_name(SPLIT, index, -(-len(listing.samples) // shard_size))),
             "source": source_uri,
             "benchmark": benchmark.name,
-            "mask_threshold": listing.mask_threshold if "pixel" in levels else None,
-            "samples": [dataclasses.asdict(sample) for sample in samples],
+            "mask_threshold": mask_threshold,
+            "samples": samples,
         }
-        for index, samples in enumerate(batches(listing.samples, shard_size))
+        for index, samples in enumerate(units_of(listing, shard_size))
     ]
     progress = engine.Progress(f"pack {benchmark.name}", len(listing.samples))
     files, damaged, images = [], [], []
@@ -83,15 +84,15 @@ def pack(
             + "\n".join(_file_warnings(damaged))
         )
     equal = equal_images(images)
-    warnings = listing.remarks + differing + _file_warnings(damaged) + _unused_warning(tree, listing)
+    warnings = listing.remarks + differing + _file_warnings(damaged)
     warnings += repeats_within(equal, len(images)) + conflicts_within(equal)
     manifest = {
         "benchmark": benchmark.name,
         "split": SPLIT,
         "domain": benchmark.domain,
-        "levels": list(levels),
+        "levels": list(levels_of(benchmark, listing)),
         "auxiliary": benchmark.auxiliary,
-        "mask_threshold": listing.mask_threshold if "pixel" in levels else None,
+        "mask_threshold": mask_threshold,
         "layout": listing.layout,
         "variant": benchmark.variant,
         "files": sorted(files, key=lambda file: file["name"]),
@@ -104,113 +105,11 @@ def pack(
     return manifest
 
 
-def read_tree(source_uri: str) -> Tree:
-    """Everything below a source but hidden files and what operating systems leave behind."""
-    files, directories = (
-        [path for path in paths if not any(part.startswith(".") or part in NOT_DATA for part in path.split("/"))]
-        for paths in storage.list_tree(source_uri)
-    )
-
-    def read(path: str) -> bytes:
-        try:
-            return storage.read_bytes(storage.join(source_uri, path))
-        except OSError as error:
-            raise ZsadError(f"{storage.join(source_uri, path)}: cannot be read ({error})") from None
-
-    return Tree(files, directories, read)
-
-
-def levels_of(benchmark: Benchmark, listing: Listing) -> tuple[str, ...]:
-    """The levels that the samples have labels for; where nobody says so, the pixel level if there is any mask."""
-    if benchmark.levels:
-        return benchmark.levels
-    return ("image", "pixel") if any(sample.mask for sample in listing.samples) else ("image",)
-
-
-def images_found(listing: Listing) -> Counter:
-    """(category, label) -> how many listed images are there."""
-    return Counter((sample.category, sample.label) for sample in listing.samples if not sample.error)
-
-
-def count_differences(categories: Collection[Category], found: Counter) -> list[str]:
-    """One line for each category whose images, counted by (category, label), are not as many as it expects."""
-    lines, absent = [], []
-    for category in categories:
-        normal, anomalous, unknown = (found[category.name, label] for label in (0, 1, None))
-        expected = (category.test_normal, category.test_anomalous)
-        if not normal + anomalous + unknown:
-            absent.append(category.name)
-        elif expected != (None, None) and any(
-            want not in (None, there) for want, there in zip((*expected, 0), (normal, anomalous, unknown))
-        ):
-            wanted = ["any number of" if want is None else want for want in expected]
-            lines.append(
-                f"{category.name}: expected {wanted[0]} normal and {wanted[1]} anomalous test images, found {normal} "
-                f"and {anomalous}" + (f", and {unknown} without a label" if unknown else "")
-            )
-    if absent:
-        lines.append(f"no test images of {len(absent)} of {len(categories)} categories: {', '.join(absent)}")
-    return lines
-
-
-def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None) -> dict[str, Any]:
-    """What a shard holds of one listed sample: image, mask, height, width, sha256, error, mask_error.
-
-    `mask_threshold` is None for a benchmark without pixel level: masks are not looked at. Whatever is permanently
-    wrong with a file stands in the error columns; other failures of the storage raise its OSError.
-    """
-    row = dict.fromkeys(("image", "mask", "height", "width", "sha256"))
-    row |= {"error": sample["error"], "mask_error": sample["mask_error"]}
-    if row["error"]:
-        return row
-    try:
-        row["image"] = _read(source_uri, sample["key"])
-        row["sha256"] = hashlib.sha256(row["image"]).hexdigest()
-        image = decode_image(row["image"])
-    except ImageError as error:
-        return row | {"error": str(error)}
-    row |= {"height": image.height, "width": image.width}
-    if mask_threshold is not None and not row["mask_error"] and (sample["mask"] or sample["label"] == 1):
-        try:
-            row["mask"] = _usable_mask(source_uri, sample, mask_threshold, (image.height, image.width))
-        except ImageError as error:
-            row["mask_error"] = str(error)
-    return row
-
-
-def _usable_mask(source_uri: str, sample: dict[str, Any], threshold: int, size: tuple[int, int]) -> bytes:
-    if not sample["mask"]:
-        raise ImageError("no mask of an anomalous image")
-    mask = decode_mask(_read(source_uri, sample["mask"]), threshold)
-    return encode_mask(check_mask(mask, sample["label"], size))
-
-
-def check_mask(mask: np.ndarray, label: int | None, size: tuple[int, int]) -> np.ndarray:
-    """The bool (H, W) mask itself; raises ImageError where it does not go with its image's size or label."""
-    if mask.shape != size:
-        raise ImageError(f"mask is {mask.shape[1]} x {mask.shape[0]}, the image {size[1]} x {size[0]}")
-    if label == 1 and not mask.any():
-        raise ImageError("mask of an anomalous image is all black")
-    if label == 0 and mask.any():
-        raise ImageError("mask of a normal image has anomalous pixels")
-    return mask
-
-
-def _read(source_uri: str, path: str) -> bytes:
-    try:
-        return storage.read_bytes(storage.join(source_uri, path))
-    except PERMANENT as error:
-        raise ImageError(f"{path} cannot be read ({type(error).__name__})") from None
-
-
 def _pack_unit(unit: dict[str, Any]) -> dict[str, Any]:
     """Write one shard; returns its manifest entry, under `damaged` its rows with an error, and its `images`' sha256."""
     rows = []
     for sample in unit["samples"]:
-        try:
-            examined = examine(unit["source"], sample, unit["mask_threshold"])
-        except OSError as error:
-            raise ZsadError(f"{storage.join(unit['source'], sample['key'])}: reading failed ({error})") from None
+        examined = examine(unit["source"], sample, unit["mask_threshold"])
         listed = {name: sample[name] for name in ("key", "category", "prompt", "defect", "label")}
         rows.append({"benchmark": unit["benchmark"], "split": SPLIT, **listed, **examined})
     damaged = [
@@ -224,15 +123,22 @@ def _pack_unit(unit: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_unusable(listing: Listing, source_uri: str) -> None:
     samples = listing.samples
+    if not samples:
+        raise ZsadError(f"{source_uri}: {NO_SAMPLES}")
     if all(sample.error for sample in samples):
-        first = f" (first: {samples[0].key}: {samples[0].error})" if samples else ""
-        raise ZsadError(f"{source_uri}: none of the {len(samples)} listed images is there{first}; is SOURCE right?")
+        first = f"{samples[0].key}: {samples[0].error}"
+        raise ZsadError(
+            f"{source_uri}: none of the {len(samples)} listed images is there (first: {first}); is SOURCE right?"
+        )
     for earlier, later in duplicates(samples):
         raise ZsadError(f"{source_uri}: two samples of the key {later.key}: {earlier.place} and {later.place}")
 
 
 def _clear(target: str, overwrite: bool) -> None:
     """Make room for a pack: a finished one only if told to, the manifest first so that half a pack never has one."""
+    for folder in (target.rsplit("/", 1)[0], target):
+        if storage.exists(folder) and not storage.is_directory(folder):
+            raise ZsadError(f"{folder}: a file where the folder of the shards is to be; move it, or choose another")
     names = storage.list_names(target)
     if MANIFEST in names:
         if not overwrite:
@@ -242,23 +148,10 @@ def _clear(target: str, overwrite: bool) -> None:
         storage.remove(storage.join(target, name))
 
 
-def batches(samples: list[Sample], size: int) -> Iterator[list[Sample]]:
-    """Runs of `size` samples in their order; the last may be shorter."""
-    return (samples[start : start + size] for start in range(0, len(samples), size))
-
-
 def _file_warnings(damaged: list[dict[str, Any]]) -> list[str]:
     lines = [f"{row['key']}: {row['error'] or 'its mask cannot be used: ' + row['mask_error']}" for row in damaged]
     more = len(lines) - WARNED_FILES
     return lines[:WARNED_FILES] + ([f"and {more} more files that cannot be used"] if more > 0 else [])
-
-
-def _unused_warning(tree: Tree, listing: Listing) -> list[str]:
-    paths = unused_files(tree, listing.samples)
-    if not paths:
-        return []
-    shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return [f"{len(paths)} files beside the images have no image's name and are not packed: {shown}"]
 
 
 def _category_counts(

@@ -26,10 +26,10 @@ PICTURE_SIDE = 192  # pixels of a picture's longer side
 
 # Why an image is shown: its label, and its place among the images of its category with that label, by score.
 _REASONS = [
-    ("highest score of the anomalous", 1, 1.0),
-    ("middle score of the anomalous", 1, 0.5),
-    ("lowest score of the anomalous", 1, 0.0),
-    ("highest score of the normal", 0, 1.0),
+    ("highest score of its category's anomalous images", 1, 1.0),
+    ("middle score of its category's anomalous images", 1, 0.5),
+    ("lowest score of its category's anomalous images", 1, 0.0),
+    ("highest score of its category's normal images", 0, 1.0),
 ]
 _SCORES = ["key", "category", "label", "score"]
 _CHOSEN = [name for name in PREDICTION_SCHEMA.names if name not in ("prompt", "score_text", "score_map", "mask_error")]
@@ -54,7 +54,7 @@ def page_details(runs: dict[str, list[str]], shards_uri: str | None) -> dict:
      "maps": {benchmark: {entry: {"low", "high" (the scale's ends), "note" or null, "samples": [{"key", "category",
      "defect", "label" or null, "score", "reason", "width", "height", "outlined", "image" or null, "overlay"}]}}},
      "legend": picture of the scale}, pictures as data: URIs. An entry whose maps cannot be read has a note and no
-    samples; one whose predictions are gone is not in "maps".
+    samples; one whose predictions are gone is not in "maps". Raises ZsadError for a damaged curves.json or run.json.
     """
     curves: dict[str, dict] = {}
     maps: dict[str, dict] = {}
@@ -71,7 +71,10 @@ def page_details(runs: dict[str, list[str]], shards_uri: str | None) -> dict:
 
 def _curves(run: str) -> dict:
     uri = storage.join(run, "metrics", "curves.json")
-    return storage.read_json(uri) if storage.exists(uri) else {}
+    curves = storage.read_json(uri) if storage.exists(uri) else {}
+    if not isinstance(curves, dict) or not all(isinstance(each, dict) for each in curves.values()):
+        raise ZsadError(f"{uri}: not the curves of a run; `zsad reduce {run}` writes them anew")
+    return curves
 
 
 def _shards_of(run: str) -> str | None:
@@ -118,7 +121,10 @@ def _choose(folder: str) -> list[_Sample]:
     categories = sorted(labelled)
     reasons = _REASONS
     if not any(label is not None for by_label in labelled.values() for label in by_label):
-        reasons = [("highest score", None, 1.0), ("middle score", None, 0.5), ("lowest score", None, 0.0)]
+        reasons = [
+            (f"{which} score of its category's images", None, place)
+            for which, place in (("highest", 1.0), ("middle", 0.5), ("lowest", 0.0))
+        ]
     chosen: list[_Sample] = []
     for index, (reason, label, place) in enumerate(reasons):
         start = index * len(categories) // len(reasons)
@@ -152,7 +158,7 @@ def _read_images(
     try:
         folder = shards.list_shard_sets(shards_uri)[0].get(benchmark)
         if folder is None:
-            return found, "The heat maps stand alone: the original images are not where the run read them."
+            return found, "The heat maps stand alone: the shards with the original images were not found."
         for name in sorted({sample.file for sample in chosen}):
             contents = _image_bytes(storage.join(folder, name))
             for index, (sample, row) in enumerate(zip(chosen, rows)):

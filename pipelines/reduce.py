@@ -5,7 +5,9 @@ predictions ──a task a shard──> counts, images ──a category at a tim
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -20,11 +22,9 @@ from pipelines.category import CategoryResults, Cell, Shard, category_results
 from pipelines.counts import count_file, read_images
 from pipelines.predictions import made_from, partition_uri, prediction_uri
 from pipelines.runs import read_run
-from pipelines.tables import table_csv, table_markdown
+from pipelines.tables import GROUPS, table_csv, table_markdown
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.metrics import intervals
-
-GROUPS = ("image", "image_plain", "pixel")
 
 
 def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
@@ -37,6 +37,8 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
     if out_uri is None and len(run_uris) > 1:
         raise UsageError("several runs are merged into another folder: give it with --out")
     runs = {uri: read_run(uri) for uri in run_uris}
+    # In an order of their content: the tables are the same in whatever order runs are given, and wherever they lie.
+    runs = dict(sorted(runs.items(), key=lambda item: json.dumps(item[1]["benchmarks"], sort_keys=True)))
     benchmarks = merged(runs)
     for uri, run in runs.items():
         _require_predictions(uri, run["benchmarks"])
@@ -45,12 +47,13 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
     results: dict[str, Any] = {"run": next(iter(runs.values()))["settings"], "benchmarks": {}}
     curves = {}
     for name, facts in benchmarks.items():
-        shards = sorted(
+        of_runs = (
             _shard(uri, name, run["benchmarks"][name], file)
             for uri, run in runs.items()
             if name in run["benchmarks"]
             for file in run["benchmarks"][name]["files"]
         )
+        shards = sorted(of_runs, key=lambda shard: shard.name)
         results["benchmarks"][name], influence, curves[name] = _benchmark_results(name, facts, shards)
         _write_influence(partition_uri(storage.join(metrics, "influence"), name, "images"), influence)
     storage.write_json(storage.join(metrics, "curves.json"), curves)
@@ -65,8 +68,9 @@ def merged(runs: dict[str, dict]) -> dict[str, dict]:
     (first_uri, first), *others = runs.items()
     benchmarks: dict[str, dict] = {}
     for uri, run in others:
-        differing = [key for key, value in first["settings"].items() if run["settings"].get(key) != value]
-        if differing or run["settings"].keys() != first["settings"].keys():
+        keys = {**first["settings"], **run["settings"]}
+        differing = [key for key in keys if run["settings"].get(key) != first["settings"].get(key)]
+        if differing:
             raise ZsadError(
                 f"{uri}: not the settings of {first_uri} ({', '.join(differing)}); `zsad leaderboard` compares"
             )
@@ -186,13 +190,9 @@ def _shown(results: CategoryResults, images: pa.Table) -> dict[str, Any]:
 
 
 def _as_json(cells: dict[str, Cell]) -> dict[str, dict[str, float | None]]:
-    return {metric: _bounded(cell.value, intervals.interval(*cell)) for metric, cell in cells.items()}
-
-
-def _bounded(value: float, bounds: tuple[float, float]) -> dict[str, float | None]:
     return {
-        name: None if math.isnan(number) else number
-        for name, number in zip(("value", "low", "high"), (value, *bounds), strict=True)
+        metric: {name: None if math.isnan(number) else number for name, number in cell._asdict().items()}
+        for metric, cell in cells.items()
     }
 
 
@@ -201,13 +201,17 @@ def _mean(categories: list[dict[str, Cell] | None]) -> dict[str, Any] | None:
     categories = [cells for cells in categories if cells is not None]
     if not categories:
         return None
-    means = {}
+    means, numbers = {}, {}
     for metric in categories[0]:
         cells = [cells[metric] for cells in categories if not math.isnan(cells[metric].value)]
-        value = math.fsum(cell.value for cell in cells) / len(cells) if cells else math.nan
-        spread = intervals.spread_of_mean(*zip(*cells)) if cells else intervals.UNKNOWN
-        means[metric] = _bounded(value, intervals.interval(value, spread)) | {"categories": len(cells)}
-    return means
+        numbers[metric] = {"categories": len(cells)}
+        means[metric] = _mean_cell(cells) if cells else Cell(math.nan, math.nan, math.nan)
+    return {metric: cell | numbers[metric] for metric, cell in _as_json(means).items()}
+
+
+def _mean_cell(cells: list[Cell]) -> Cell:
+    values = [cell.value for cell in cells]
+    return Cell(statistics.fmean(values), *intervals.interval_of_mean(values, [(c.low, c.high) for c in cells]))
 
 
 def _influence_table(images: pa.Table, influence: dict[str, np.ndarray]) -> pa.Table:

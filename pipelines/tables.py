@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,11 @@ class Column(NamedTuple):
     def name(self) -> str:
         return f"{self.group}_{self.metric}"
 
+    @property
+    def level(self) -> str:
+        """At which it is taken: "image" or "pixel"."""
+        return "pixel" if self.group == "pixel" else "image"
+
 
 _TITLES = {"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO", "aupro_200": "AUPRO-200"}
 GROUPS = {"image": "Image", "image_plain": "Plain", "pixel": "Pixel"}
@@ -31,14 +37,14 @@ COLUMNS = [
     for metric, title in _TITLES.items()
     if group == "pixel" or not metric.startswith("aupro")
 ]
-_COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
+COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
 DASH = "–"
-_FEWER = "†"
+FEWER = "†"
 _LEGEND = (
     "Percent. Image: the published score rule. Plain: each image's own score, which needs no other image. "
     f"In brackets: the 95 % interval. {DASH}: undefined (one class only, no masks)."
 )
-_FEWER_LEGEND = f"{_FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."
+_FEWER_LEGEND = f"{FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."
 
 
 def table_csv(results: dict) -> str:
@@ -50,18 +56,18 @@ def table_csv(results: dict) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     metrics = [f"{column.name}{end}" for column in COLUMNS for end in ("", "_low", "_high")]
-    writer.writerow(["benchmark", "row", "category", "defect", *_COUNTS, *metrics, "fewer"])
+    writer.writerow(["benchmark", "row", "category", "defect", *COUNTS, *metrics, "fewer"])
     for name, benchmark in results["benchmarks"].items():
         categories = benchmark["categories"]
         for category, result in categories.items():
-            counts = [result[count] for count in _COUNTS]
+            counts = [result[count] for count in COUNTS]
             writer.writerow([name, "category", category, "", *counts, *_bounded_values(result), ""])
             for defect, of_defect in result["defects"].items():
-                counts = [of_defect["images"], of_defect["images"], *[""] * (len(_COUNTS) - 2)]
+                counts = [of_defect["images"], of_defect["images"], *[""] * (len(COUNTS) - 2)]
                 writer.writerow([name, "defect", category, defect, *counts, *_bounded_values(of_defect), ""])
         mean = benchmark["mean"]
         fewer = [f"{column.name}={_defined(mean, column)}" for column in COLUMNS if _is_fewer(mean, column, categories)]
-        totals = [sum(result[count] for result in categories.values()) for count in _COUNTS]
+        totals = [sum(result[count] for result in categories.values()) for count in COUNTS]
         writer.writerow([name, "mean", "", "", *totals, *_bounded_values(mean), " ".join(fewer)])
     return text.getvalue()
 
@@ -90,7 +96,7 @@ def table_markdown(results: dict) -> str:
         if defects := _defect_rows(benchmark):
             parts += ["Each kind of defect against the category's normal images:"]
             parts += [_markdown(["Category", "Defect"], defects)]
-    if any(_FEWER in part for part in parts):
+    if any(FEWER in part for part in parts):
         parts.insert(3, _FEWER_LEGEND)
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -108,17 +114,10 @@ def summary_table(results: dict) -> str:
         rows, remarks = _benchmark_rows(results, _percent_of), _benchmark_remarks(results)
     groups = [""] * 2 + [GROUPS[c.group].lower() if c.metric == "auroc" else "" for c in COLUMNS]
     head = ["", "images", *(column.title for column in COLUMNS)]
-    lines = [groups, head, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        "  ".join(
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
-        ).rstrip()
-        for line in lines
-    ]
-    if any(_FEWER in cell for row in rows for cell in row):
+    text = text_table([groups, head, *rows])
+    if any(FEWER in cell for row in rows for cell in row):
         text.append(_FEWER_LEGEND)
-    return "\n".join([*text, _remark_list(remarks, str)]).rstrip("\n")
+    return "\n".join([*text, _remark_list(remarks, one_line)]).rstrip("\n")
 
 
 def made_by(settings: dict) -> str:
@@ -159,7 +158,7 @@ def _defect_rows(benchmark: dict) -> list[list[str]]:
 
 def _mean_row(title: str, benchmark: dict, shown: Callable) -> list[str]:
     mean, categories = benchmark["mean"], benchmark["categories"]
-    cells = [shown(_cell(mean, column)) + (_FEWER if _is_fewer(mean, column, categories) else "") for column in COLUMNS]
+    cells = [shown(_cell(mean, column)) + (FEWER if _is_fewer(mean, column, categories) else "") for column in COLUMNS]
     return [title, str(sum(result["images"] for result in categories.values())), *cells]
 
 
@@ -176,18 +175,22 @@ def _is_fewer(mean: dict, column: Column, categories: dict) -> bool:
     return 0 < _defined(mean, column) < len(categories)
 
 
-def _percent(value: float | None) -> str:
-    return DASH if value is None else f"{100 * value:.1f}"
+def percent(value: float | None, signed: bool = False) -> str:
+    """A fraction in percent with one decimal, a dash for None; no sign where it rounds to 0."""
+    if value is None:
+        return DASH
+    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    return "0.0" if float(text) == 0 else text
 
 
 def _percent_of(cell: dict[str, float | None] | None) -> str:
-    return _percent(cell and cell["value"])
+    return percent(cell and cell["value"])
 
 
 def _with_interval(cell: dict[str, float | None] | None) -> str:
     if not cell or cell["low"] is None:
         return _percent_of(cell)
-    return f"{_percent_of(cell)} [{_percent(cell['low'])}, {_percent(cell['high'])}]"
+    return f"{_percent_of(cell)} [{percent(cell['low'])}, {percent(cell['high'])}]"
 
 
 def _benchmark_remarks(results: dict) -> list[tuple[str, list[str]]]:
@@ -233,8 +236,12 @@ def number_of_images(number: int) -> str:
 def _markdown(names: list[str], rows: list[list[str]]) -> str:
     """`names` head the columns whose cells are names."""
     head = [*names, "Images", *(f"{GROUPS[column.group]} {column.title}" for column in COLUMNS)]
-    rule = ["---"] * len(names) + ["---:"] * (len(head) - len(names))
-    lines = [head, rule, *([*map(escape, row[: len(names)]), *row[len(names) :]] for row in rows)]
+    return markdown_table(head, [[*map(escape, row[: len(names)]), *row[len(names) :]] for row in rows], len(names))
+
+
+def markdown_table(head: list[str], rows: list[list[str]], texts: int = 1) -> str:
+    """A table of cells in Markdown; the columns behind the first `texts` hold numbers."""
+    lines = [head, ["---"] * texts + ["---:"] * (len(head) - texts), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -245,4 +252,26 @@ def _remark_list(remarks: list[tuple[str, list[str]]], shown) -> str:
 def escape(name: str) -> str:
     """A name as literal text of a Markdown table cell."""
     special = r"[\\`*\[\]<>|~&#$]|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
-    return re.sub(f"({special})", r"\\\1", re.sub(r"\s+", " ", name))
+    return re.sub(f"({special})", r"\\\1", " ".join(one_line(name).split()))
+
+
+def text_table(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as aligned lines for a terminal; the cells behind the first are numbers."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        first, *numbers = (" " * (width - _width(cell)) for cell, width in zip(row, widths))
+        lines.append("  ".join([row[0] + first, *(space + cell for space, cell in zip(numbers, row[1:]))]).rstrip())
+    return lines
+
+
+def one_line(text: str) -> str:
+    """A text without what would steer a terminal: line ends and other control characters are spaces."""
+    return "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)

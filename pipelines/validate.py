@@ -5,7 +5,6 @@ Each image and mask is decoded in full, in Ray tasks.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
@@ -16,19 +15,20 @@ import pyarrow as pa
 
 from pipelines import engine, storage
 from pipelines.equal_images import LABELS, HashedImage, conflicts, equal_images, repeats_across, repeats_within
-from pipelines.pack import (
+from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
+from pipelines.sources import (
+    NO_SAMPLES,
     SHARD_SIZE,
-    batches,
     check_mask,
     count_differences,
     examine,
     images_found,
-    levels_of,
-    read_tree,
+    list_source,
+    mask_threshold_of,
+    units_of,
 )
-from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
 from zsad_core.benchmarks import table
-from zsad_core.benchmarks.layouts import duplicates, list_samples
+from zsad_core.benchmarks.layouts import duplicates
 from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import ImageError, decode_image, decode_mask
@@ -70,18 +70,19 @@ def validate(uri: str, benchmark: Benchmark | None = None) -> Report:
 
 def validate_source(uri: str, benchmark: Benchmark) -> Report:
     """Check the test images and masks of a source, and their number."""
-    listing = list_samples(benchmark, read_tree(uri))
+    listing = list_source(benchmark, uri)
     problems = [
         Problem(".", None, None, line) for line in count_differences(benchmark.categories, images_found(listing))
     ]
+    if not listing.samples:
+        problems.append(Problem(".", None, None, NO_SAMPLES))
     problems += [
         Problem(later.place, None, later.key, f"the same sample as {earlier.place}")
         for earlier, later in duplicates(listing.samples)
     ]
-    threshold = listing.mask_threshold if "pixel" in levels_of(benchmark, listing) else None
+    threshold = mask_threshold_of(benchmark, listing)
     units = [
-        {"source": uri, "mask_threshold": threshold, "samples": [dataclasses.asdict(sample) for sample in samples]}
-        for samples in batches(listing.samples, SHARD_SIZE)
+        {"source": uri, "mask_threshold": threshold, "samples": samples} for samples in units_of(listing, SHARD_SIZE)
     ]
     progress = engine.Progress(f"validate {benchmark.name}", len(listing.samples))
     images = []
@@ -99,6 +100,8 @@ def validate_shards(uri: str) -> Report:
     Images with the same bytes, also of two benchmarks, are remarks, but a problem where their labels differ.
     """
     finished, unfinished = list_shard_sets(uri)
+    if not storage.is_directory(uri):
+        raise ZsadError(f"{uri}: {'a file, not a directory' if storage.exists(uri) else 'no such directory'}")
     if not finished and not unfinished:
         raise UsageError(f"{uri}: no shards there; raw images need their benchmark (or --layout and --name) named")
     problems = [
@@ -145,8 +148,8 @@ def _source_unit(unit: dict[str, Any]) -> dict[str, Any]:
     for sample in unit["samples"]:
         try:
             examined = examine(unit["source"], sample, unit["mask_threshold"])
-        except OSError as error:
-            examined = {"error": f"reading failed ({error})", "mask_error": None}
+        except ZsadError as error:  # the storage failed; the other samples are still looked at
+            examined = {"error": str(error), "mask_error": None}
         if not examined["error"]:
             listed = {"key": sample["key"], "label": sample["label"], "file": sample["key"]}
             images.append(listed | {"sha256": examined["sha256"]})

@@ -70,10 +70,10 @@ def _category(rows, levels):
     members = {kind: (rows["label"] == 0) | ((rows["label"] == 1) & (rows["defect"] == kind)) for kind in kinds}
     if len(kinds) < 2:
         members = {}
-    defects = {kind: {"images": int((chosen & (rows["label"] == 1)).sum())} for kind, chosen in members.items()}
-    for group in ("image", "image_plain", "pixel"):
-        for kind in defects:
-            defects[kind][group] = None
+    defects = {
+        kind: {"images": int((chosen & (rows["label"] == 1)).sum()), "image": None, "image_plain": None, "pixel": None}
+        for kind, chosen in members.items()
+    }
     if "image" in levels:
         published = scored["score_text"]
         if "pixel" in levels:

@@ -45,12 +45,30 @@ function isNumber(value) {
 
 /** A fraction in percent with one decimal. */
 function percent(value) {
-  return isNumber(value) ? (100 * value).toFixed(1) : DASH;
+  return isNumber(value) ? oneDecimal(100 * value) : DASH;
+}
+
+/** As leaderboard.md prints it: of two equally near ends the even one, where toFixed takes the larger. */
+function oneDecimal(number) {
+  const size = Math.abs(number);
+  const isTie = size % 1 === 0.25; // the other tie that a binary fraction can be, .75, goes to the even .8 anyhow
+  return (number < 0 ? "-" : "") + (isTie ? Math.floor(size) + 0.2 : size).toFixed(1);
+}
+
+/** The mean as leaderboard.md has it: what each addition rounds off is added in the end (Neumaier). */
+function mean(values) {
+  let [sum, lost] = [0, 0];
+  for (const value of values) {
+    const next = sum + value;
+    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
+    sum = next;
+  }
+  return (sum + lost) / values.length;
 }
 
 /** A difference of fractions in percentage points, with its sign; what rounds to zero has none. */
 function signed(value) {
-  const text = (100 * Math.abs(value)).toFixed(1);
+  const text = oneDecimal(100 * Math.abs(value));
   return text === "0.0" ? "0.0" : (value > 0 ? "+" : MINUS) + text;
 }
 

@@ -111,7 +111,7 @@ function aboutFigure(entry, figure, benchmark) {
   const parts = [plural(cell.images, "image")];
   if (figure.runs > 1)
     parts.push(
-      `mean of ${figure.runs} runs${isNumber(figure.spread) ? `, spread ± ${(100 * figure.spread).toFixed(1)}` : ""}`,
+      `mean of ${figure.runs} runs${isNumber(figure.spread) ? `, spread ± ${percent(figure.spread)}` : ""}`,
     );
   if (isNumber(figure.published?.difference)) {
     const { value, status, difference, same_test_set: same } = figure.published;
@@ -289,7 +289,7 @@ function comparisonsTable(pairs) {
       element("td", { class: "number soft" }, isNumber(pair.images) ? pair.images.toLocaleString("en") : DASH),
     );
   });
-  const bound = (100 * reach).toFixed(1);
+  const bound = percent(reach);
   const head = ["Pair", "Difference", "Interval", `${MINUS}${bound} to +${bound}`, "p", "Images"];
   return [
     note(

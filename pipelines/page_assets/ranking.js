@@ -5,9 +5,9 @@ function figureIn(entry, column) {
   if (column.benchmark) return meanOf(entry, column.benchmark);
   const there = column.over.filter((benchmark) => isWhole(entry, benchmark));
   if (!there.length) return undefined;
-  const sum = there.reduce((total, benchmark) => total + meanOf(entry, benchmark).value, 0);
+  const value = mean(there.map((benchmark) => meanOf(entry, benchmark).value));
   const elsewhere = there.some((benchmark) => isOnOtherImages(entry, benchmark));
-  return { value: sum / there.length, benchmarks: there.length, elsewhere };
+  return { value, benchmarks: there.length, elsewhere };
 }
 
 /** Whether an entry's figure on a benchmark is the mean over all its categories. */

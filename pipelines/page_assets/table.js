@@ -19,16 +19,16 @@ function shownBenchmarks() {
 /** Columns of figures: means first, then the benchmarks. */
 function shownColumns(benchmarks, entries) {
   const present = domains.filter((domain) => benchmarks.some((benchmark) => benchmark.domain === domain));
-  const mean = (key, title, over) => ({ key: `mean:${key}`, title, over, mean: true });
-  const means = benchmarks.length > 1 ? [mean("all", "All", benchmarks)] : [];
+  const meanColumn = (key, title, over) => ({ key: `mean:${key}`, title, over, mean: true });
+  const means = benchmarks.length > 1 ? [meanColumn("all", "All", benchmarks)] : [];
   // Entries that cover different benchmarks can be compared on those that all of them have.
   const shared = benchmarks.filter((benchmark) => entries.every((entry) => isWhole(entry, benchmark)));
   if (entries.length > 1 && shared.length > 1 && shared.length < benchmarks.length)
-    means.push(mean("shared", "Shared", shared));
+    means.push(meanColumn("shared", "Shared", shared));
   if (present.length > 1) {
     for (const domain of present) {
       const over = benchmarks.filter((benchmark) => benchmark.domain === domain);
-      if (over.length > 1) means.push(mean(domain, capital(domain), over));
+      if (over.length > 1) means.push(meanColumn(domain, capital(domain), over));
     }
   }
   const columns = benchmarks.map((benchmark) => ({
@@ -238,7 +238,7 @@ function tableCell(entry, column, facts, footnotes, style) {
     cell.append(element("span", { class: "interval", "aria-hidden": "true" }, range(figure.low, figure.high)));
   if (facts.axis && !entry.untrained) cell.append(strip(figure, facts.axis));
   const extra = [];
-  if (isNumber(figure.spread)) extra.push(`±\u2009${(100 * figure.spread).toFixed(1)}`);
+  if (isNumber(figure.spread)) extra.push(`±\u2009${percent(figure.spread)}`);
   if (isNumber(figure.published?.difference)) {
     const difference = `Δ\u2009${signed(figure.published.difference)}`;
     extra.push(figure.published.same_test_set ? difference : `(${difference})`);
@@ -258,7 +258,7 @@ function spokenFigure(entry, column, figure, { best, elsewhere, remarks }) {
   const parts = [`${column.title}, ${entry.name}: ${percent(figure.value)} percent`];
   if (best) parts.push("best of the column");
   if (hasInterval(figure)) parts.push(`interval ${percent(figure.low)} to ${percent(figure.high)}`);
-  if (isNumber(figure.spread)) parts.push(`spread over seeds ${(100 * figure.spread).toFixed(1)}`);
+  if (isNumber(figure.spread)) parts.push(`spread over seeds ${percent(figure.spread)}`);
   if (isNumber(figure.published?.difference)) {
     parts.push(`difference to published ${signed(figure.published.difference)}`);
     if (!figure.published.same_test_set) parts.push("published on other images");

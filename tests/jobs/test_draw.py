@@ -6,7 +6,7 @@ import pytest
 
 from jobs import draw
 from zsad_core.benchmarks.drawn.miniatures import MINIATURES, SIZE, draw_miniature
-from zsad_core.errors import UsageError
+from zsad_core.errors import UsageError, ZsadError
 
 
 def run(*arguments):
@@ -49,3 +49,9 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, arguments, message):
     with pytest.raises(UsageError, match=message):
         run(tmp_path, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ZsadError, match="file/ISIC.*: cannot be written .Not a directory"):
+        run(tmp_path / "file", "ISIC")

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from jobs import leaderboard as job
 from pipelines.comparisons import holm
 from pipelines.leaderboard import leaderboard
-from pipelines.leaderboard_cells import means_table, percent
+from pipelines.leaderboard_cells import means_table
 from pipelines.leaderboard_latex import escape, leaderboard_latex
 from pipelines.leaderboard_tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
-from pipelines.tables import COLUMNS
+from pipelines.tables import COLUMNS, percent
 from tests.pipelines.made_up_runs import HEAD, LINE, write_run
 from zsad_core.benchmarks.table import benchmark as benchmark_of_the_table
 
@@ -108,6 +108,9 @@ def test_csv_by_pandas_gives_the_means(board, table):
     of_cops = table[(table["entry"] == "CoPS (published)") & (table["row"] == "mean")]
     assert overall.loc["all", "image_auroc"] == pytest.approx(of_cops["image_auroc"].mean())
     assert "image_auroc=3/4" in overall.loc["all", "fewer"].split()
+    of_run = table[(table["entry"] == "bayes-pfl") & (table["row"] == "overall")].iloc[0]
+    assert float(of_run["image_auroc_low"]) < of_run["image_auroc"] < float(of_run["image_auroc_high"])
+    assert (overall["image_auroc_low"] == "").all()  # published figures have none
 
 
 def test_markdown_cells(board):
@@ -158,8 +161,23 @@ def test_highest_and_second_are_marked_among_the_same_images_only(board):
 
 
 def test_nothing_is_highest_of_one(arguments):
-    _, rows = means_table(leaderboard(arguments[-1:]), COLUMN["image_auroc"])
+    _, rows = means_table(leaderboard(arguments[2:3], "none"), COLUMN["image_auroc"])
     assert {cell.rank for _, cells in rows for cell in cells} == {0}
+
+
+def test_latex_says_which_weights_are_untrained(board):
+    note = f"untrained weights, the figures mean nothing: {escape(HOSTILE)}."
+    assert note in " ".join(leaderboard_latex(board).split())
+
+
+def test_untrained_weights_are_never_the_best(board):
+    changed = copy.deepcopy(board)
+    for entry in changed["entries"]:
+        entry["untrained"] = entry["kind"] == "run"
+    for column in COLUMNS:
+        for entry, cells in means_table(changed, column)[1]:
+            assert entry["kind"] == "published" or {cell.rank for cell in cells} == {0}, column
+    assert any(cell.rank == 1 for _, cells in means_table(changed, COLUMN["image_auroc"])[1] for cell in cells)
 
 
 def test_significant_differences_are_named_with_holm(board):

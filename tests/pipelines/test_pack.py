@@ -228,7 +228,7 @@ def test_files_that_are_not_packed(tmp_path):
     manifest = pack(own_benchmark("sweets"), write(tmp_path / "source", cookies() | others), str(tmp_path / "shards"))
     assert len(packed_rows(tmp_path / "shards", "sweets")) == 5
     (warning,) = manifest["warnings"]
-    assert "1 files beside the images" in warning and "003.heic" in warning
+    assert warning.endswith("are not read: 1 (cookie/test/good/003.heic)")
 
 
 def headct(images=200):
@@ -306,13 +306,16 @@ def test_two_samples_of_one_key_are_refused(tmp_path):
 
 def test_nothing_to_pack_is_refused(tmp_path):
     source = write(tmp_path / "source", {"readme.txt": b"nothing"})
-    with pytest.raises(ZsadError, match="no images found there. Looked for <category>/test"):
+    with pytest.raises(ZsadError, match=f"^{source}: sweets: no images found there. Looked for <category>/test"):
         pack(own_benchmark("sweets"), source, str(tmp_path / "shards"))
     with pytest.raises(ZsadError, match="no such directory"):
         pack(own_benchmark("sweets"), str(tmp_path / "nowhere"), str(tmp_path / "shards"))
     listed = write(tmp_path / "listed", curated([("a.png", "", 0), ("b.png", "", 0)]))
     with pytest.raises(ZsadError, match="none of the 2 listed images is there .first: a.png: listed, but"):
         pack(benchmark("VisA"), listed, str(tmp_path / "shards"))
+    empty = write(tmp_path / "empty", {"meta.json": b'{"test": {"candle": []}}'})
+    with pytest.raises(ZsadError, match="empty: its list names no test images"):
+        pack(benchmark("VisA"), empty, str(tmp_path / "shards"))
     assert not (tmp_path / "shards").exists()
 
 
@@ -350,8 +353,10 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path):
     source = write(tmp_path / "source", cookies())
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards/sweets").write_text("a file in the way")
-    with pytest.raises(ZsadError, match="shards/sweets/test-00000-of-00001.parquet: cannot be written"):
+    with pytest.raises(ZsadError, match="shards/sweets: a file where the folder of the shards is to be"):
         pack(own_benchmark("sweets"), source, str(tmp_path / "shards"))
+    with pytest.raises(ZsadError, match="^[^\n]*shards/sweets: a file where the folder of the shards is to be[^\n]*$"):
+        pack(own_benchmark("sweets"), source, str(tmp_path / "shards/sweets"))
 
 
 def test_sources_and_shards_may_be_uris(tmp_path):

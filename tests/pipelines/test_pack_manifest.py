@@ -65,9 +65,12 @@ def test_a_curated_copy_of_ksdd2_is_what_the_counts_hold_on(tmp_path):
 
 def test_dagm_says_what_it_leaves_out(tmp_path):
     files = {f"Class{n}/Test/0001.PNG": png(photo()) for n in (1, 6)}
+    files["Class1/Test/Label/Labels.txt"] = b"1\n1 0 0001.PNG 0 0\n"
     manifest = pack(benchmark("DAGM"), write(tmp_path / "source", files), str(tmp_path / "shards"))
     assert len(packed_rows(tmp_path / "shards", "DAGM")) == 1
-    assert "Class6, Class9, Class10: no part of DAGM, their 1 image files are left out" in manifest["warnings"]
+    assert (
+        "image files left out, in folders that are no part of DAGM (Class6, Class9, Class10): 1" in manifest["warnings"]
+    )
 
 
 def test_own_data_with_counts_that_are_expected(tmp_path):

@@ -4,7 +4,11 @@ import base64
 import copy
 import hashlib
 import json
+import math
+import random
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -177,3 +181,28 @@ def test_contrast_of_text_and_lines_meets_wcag_aa_in_both_themes(theme):
     assert len(lines) == 8
     for line in [*lines, colours["firm"]]:
         assert contrast(line, colours["paper"]) >= 3, line
+
+
+def of_the_programme(expression):
+    """What a JavaScript expression over the functions of data.js gives."""
+    if not shutil.which("node"):
+        pytest.skip("needs node")
+    data = json.dumps(json.dumps(leaderboard()))
+    lines = [
+        f"const document = {{ getElementById: () => ({{ textContent: {data} }}) }};",
+        resources.files("pipelines").joinpath("page_assets/data.js").read_text(encoding="utf-8"),
+        f"console.log(JSON.stringify({expression}));",
+    ]
+    printed = subprocess.run(["node", "-"], input="\n".join(lines), capture_output=True, text=True, check=True)
+    return json.loads(printed.stdout)
+
+
+def test_figures_are_rounded_as_the_other_files_round_them():
+    values = [0.8625, -0.8625, 0.8675, 0.0025, 0.00125, 0.9995, 0.99975, 1, 0, *(n / 1600 for n in range(1600))]
+    assert of_the_programme(f"{json.dumps(values)}.map(percent)") == [f"{100 * value:.1f}" for value in values]
+
+
+def test_means_of_printed_figures_are_those_of_the_other_files():
+    draw = random.Random(1).randint
+    lists = [[draw(0, 1000) / 1000 for _ in range(draw(1, 15))] for _ in range(2000)]
+    assert of_the_programme(f"{json.dumps(lists)}.map(mean)") == [math.fsum(each) / len(each) for each in lists]

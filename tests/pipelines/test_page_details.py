@@ -16,6 +16,7 @@ from PIL import Image
 from pipelines import shards, storage
 from pipelines.page_details import page_details
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, write_predictions
+from zsad_core.errors import ZsadError
 from zsad_core.map_codec import encode, pack_mask, quantise
 
 SIZE = 12
@@ -96,7 +97,9 @@ def test_each_reason_shows_the_image_that_it_names(tmp_path):
     assert [each["category"] for each in maps["samples"]] == ["bolt", "bolt", "nut", "washer"]
     place = {"highest": "max", "lowest": "min"}
     for each in maps["samples"]:
-        label = {"anomalous": 1, "normal": 0}[each["reason"].split()[-1]]
+        *_, kind, images = each["reason"].split()
+        label = {"anomalous": 1, "normal": 0}[kind]
+        assert each["reason"].split()[1:5] == ["score", "of", "its", "category's"] and images == "images"
         alike = frame[(frame.category == each["category"]) & (frame.label == label)]
         if each["reason"].startswith("middle"):
             assert each["score"] not in (alike.score.min(), alike.score.max())
@@ -140,7 +143,7 @@ def test_without_images_the_maps_stand_alone_and_say_so(tmp_path):
     assert {each["image"] for each in unknown["samples"]} == {None}
     assert {(each["width"], each["height"]) for each in unknown["samples"]} == {(192, 192)}
     elsewhere = page_details(run, str(tmp_path / "nowhere"))["maps"]["parts"]["ours"]
-    assert "not where the run read them" in elsewhere["note"] and len(elsewhere["samples"]) == 4
+    assert "the shards with the original images were not found" in elsewhere["note"] and len(elsewhere["samples"]) == 4
     storage.write_json(str(tmp_path / "run" / "run.json"), {"shards": str(tmp_path / "shards")})
     assert page_details(run, None)["maps"]["parts"]["ours"]["note"] is None
 
@@ -200,3 +203,11 @@ def test_equal_runs_give_equal_details_without_torch_or_ray(tmp_path):
     assert outputs[0].stdout == outputs[1].stdout
     here = page_details({"a": [str(tmp_path / "run")]}, str(tmp_path / "shards"))
     assert json.loads(outputs[0].stdout) == here
+
+
+@pytest.mark.parametrize("damaged", [b"[]", b'{"HeadCT": 1}', b"{"])
+def test_a_damaged_file_of_curves_is_named(tmp_path, damaged):
+    uri = str(tmp_path / "run" / "metrics" / "curves.json")
+    storage.write_bytes(uri, damaged)
+    with pytest.raises(ZsadError, match=f"^{uri}: not "):
+        page_details({"ours": [str(tmp_path / "run")]}, None)

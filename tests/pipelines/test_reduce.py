@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 from scipy.special import logit
 
+from pipelines.leaderboard import leaderboard
 from pipelines.predictions import (
     PREDICTION_SCHEMA,
     made_from,
@@ -193,14 +194,17 @@ def test_counts_and_images_files_are_plain_tables(run):
         pd.concat(pd.read_parquet(path) for path in (run / "metrics" / folder).rglob("*.parquet"))
         for folder in ("counts", "images")
     )
-    sums = counts.groupby("category")[["normal", "anomalous", "region_weight"]].sum()
+    kinds = {"normal": "<i8", "anomalous": "<i8", "region_weight": "<f8"}
+    for name, kind in kinds.items():
+        counts[name] = [np.frombuffer(content, kind).sum() for content in counts[name]]
+    sums = counts.groupby("category")[list(kinds)].sum()
     counted = images[images["regions"].notna()].groupby("category")["regions"].agg(["size", "sum"])
     assert (sums["normal"] + sums["anomalous"] == counted["size"] * H * W).all()
     assert np.allclose(sums["region_weight"], counted["sum"])
     assert "head ct" not in sums.index and counted.loc["metal_nut", "size"] == 14
     assert len(images) == 75 and images["failed"].sum() == 3
     one = images[images["regions"] > 0].iloc[0]
-    assert np.frombuffer(one["normal"], "<u4").sum() + np.frombuffer(one["anomalous"], "<u4").sum() == H * W
+    assert np.frombuffer(one["normal"], "<i8").sum() + np.frombuffer(one["anomalous"], "<i8").sum() == H * W
     assert np.frombuffer(one["region_weight"], "<f8").sum() == pytest.approx(one["regions"])
 
 
@@ -233,7 +237,6 @@ def test_influence_is_what_each_image_does_to_each_metric(run, plain_check):
 def test_intervals_come_from_the_influence(run):
     results = json.loads((run / "metrics" / "results.json").read_text())["benchmarks"]["MVTec-AD"]
     table = pd.read_parquet(run / "metrics" / "influence" / "benchmark=MVTec-AD" / "images.parquet")
-    variances = {}
     for category in ("metal_nut", "a|b"):
         of_label = table[(table["category"] == category)].groupby("label")["pixel_aupro"]
         parts = of_label.var() / of_label.count()
@@ -241,11 +244,12 @@ def test_intervals_come_from_the_influence(run):
         cell = results["categories"][category]["pixel"]["aupro"]
         half = stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()) / (cell["value"] * (1 - cell["value"]))
         assert logit([cell["low"], cell["high"]]) == pytest.approx(logit(cell["value"]) + np.array([-half, half]))
-        variances[category] = parts.sum()
+    cells = [results["categories"][category]["pixel"]["aupro"] for category in ("metal_nut", "a|b")]
     mean = results["mean"]["pixel"]["aupro"]
-    middle = (logit(mean["low"]) + logit(mean["high"])) / 2
-    assert mean["categories"] == 2 and middle == pytest.approx(logit(mean["value"]))
-    assert mean["high"] - mean["low"] > 2 * 1.96 * np.sqrt(sum(variances.values())) / 2 * 0.9
+    for bound in ("low", "high"):
+        distances = [cell[bound] - cell["value"] for cell in cells]
+        assert abs(mean[bound] - mean["value"]) == pytest.approx(np.linalg.norm(distances) / 2)
+    assert mean["categories"] == 2
 
 
 def test_runs_of_parts_merge_into_the_table_of_the_whole(run, copied, tmp_path):
@@ -342,3 +346,42 @@ def test_predictions_of_another_shard_or_run_are_refused(copied):
 
 def shards_of(run, benchmark):
     return [file["name"] for file in json.loads((run / "run.json").read_text())["benchmarks"][benchmark]["files"]]
+
+
+def test_categories_too_small_for_intervals_stand_in_a_leaderboard(tmp_path, ray_session):
+    runs = []
+    for name in "ab":
+        rng = np.random.default_rng(ord(name))
+        rows = [sample(rng, f"x/{label}", "x", label) for label in (0, 1)]
+        lone = [sample(rng, "y/0", "y", 1)]
+        (folder := tmp_path / name).mkdir()
+        levels = ["image", "pixel"]
+        write_run(folder, {"pair": (levels, {"x": (1, 1)}, rows), "one": (levels, {"y": (0, 1)}, lone)})
+        results = reduce([str(folder)])
+        assert results["benchmarks"]["pair"]["mean"]["image"]["auroc"]["low"] is None
+        assert results["benchmarks"]["one"]["mean"]["pixel"]["auroc"]["value"] is not None
+        runs.append(f"{name}={folder}")
+    board = leaderboard(runs, "none")
+    assert board["comparisons"] == []
+    assert {each["why"] for each in board["not_compared"]} == {"a category with too few images to tell"}
+
+
+def test_merged_tables_do_not_depend_on_the_order_or_the_places_of_the_runs(tmp_path, ray_session):
+    rng = np.random.default_rng(3)
+    levels = ["image", "pixel"]
+
+    def rows(category, part):
+        return [sample(rng, f"{category}/{part}{i}", category, label) for i, label in enumerate([0, 1, 1, 0, 1])]
+
+    for run, own, categories in (("a", "x", ("one", "two")), ("b", "y", ("two", "three"))):
+        shared = [row for category in categories for row in rows(category, run)]
+        both = {"both": (levels, dict.fromkeys(categories, (None, None)), shared)}
+        (tmp_path / run).mkdir()
+        write_run(tmp_path / run, both | {own: (levels, {own: (None, None)}, rows(own, run))})
+    shutil.copytree(tmp_path / "a", tmp_path / "z")
+    merged = []
+    for order in ("ab", "ba", "bz"):
+        reduce([str(tmp_path / run) for run in order], str(tmp_path / "merged" / order))
+        merged.append(outputs(tmp_path / "merged" / order))
+    assert merged[0] == merged[1] == merged[2]
+    assert list(json.loads(merged[0]["results.json"])["benchmarks"]["both"]["categories"]) == ["one", "two", "three"]

@@ -60,9 +60,9 @@ def test_other_software_is_told(tmp_path):
 
 def test_credentials_are_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["zsad", "evaluate", "ftp://me:secret@host/shards"])
-    open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
+    open_run(str(tmp_path), SETTINGS, BENCHMARKS, "ftp://me:secret@host/shards")
     text = (tmp_path / "run.json").read_text()
-    assert "secret" not in text and "ftp://***@host/shards" in text
+    assert "secret" not in text and text.count("ftp://***@host/shards") == 2
 
 
 @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "versions": {}, "benchmarks": {"HeadCT": {}}}])

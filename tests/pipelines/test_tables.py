@@ -125,3 +125,14 @@ def test_markdown_says_what_made_the_figures():
         untrained = results() | {"run": SETTINGS | change}
         assert "Untrained weights: the figures mean nothing." in table_markdown(untrained)
     assert "Untrained" not in trained
+
+
+def test_names_steer_no_terminal_and_break_no_row():
+    hostile = results()
+    hostile["benchmarks"]["a\r\x1b[31m\n日本"] = hostile["benchmarks"].pop("our | line")
+    summary = summary_table(hostile)
+    assert not any(c < " " for c in summary.replace("\n", ""))
+    lines = summary.splitlines()
+    assert lines[3].startswith("a  [31m 日本 ") and lines[3].endswith("98.8†") and lines[2].startswith("HeadCT ")
+    assert len({len(line) + 2 * ("日本" in line) for line in lines[1:4]}) == 1
+    assert "## a \\[31m 日本" in table_markdown(hostile).splitlines()

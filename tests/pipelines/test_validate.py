@@ -77,7 +77,7 @@ def test_counts_and_keys_of_a_source(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     report = validate(str(tmp_path), benchmark("VisA"))
     found = [(each.file, each.key, each.problem) for each in report.problems]
-    assert ("b.png", "b.png", "listed, but there is no such file") in found
+    assert ("b.png", "b.png", "listed, but there is no such file (meta.json: test, candle, entry 3)") in found
     twice = ("meta.json: test, candle, entry 2", "a.png", "the same sample as meta.json: test, candle, entry 1")
     assert twice in found
     assert (".", None, "candle: expected 100 normal and 100 anomalous test images, found 2 and 0") in found
@@ -194,6 +194,17 @@ def test_places_where_there_is_nothing_to_validate(tmp_path, source):
         validate(str(source))
     with pytest.raises(ZsadError, match="no such directory"):
         validate(str(tmp_path / "nowhere"), OWN)
+    with pytest.raises(ZsadError, match="nowhere: no such directory"):
+        validate(str(tmp_path / "nowhere"))
+    with pytest.raises(ZsadError, match="000.png: a file, not a directory"):
+        validate(str(source / "wood/test/good/000.png"))
+
+
+def test_a_list_of_nothing_is_a_problem(tmp_path):
+    (tmp_path / "meta.json").write_text('{"test": {"a": []}}')
+    assert problems(validate(str(tmp_path), own_benchmark("sweets", "curated"))) == [
+        (".", None, "its list names no test images")
+    ]
 
 
 def copy(source, one, two):

@@ -88,7 +88,7 @@ def test_own_data_takes_folder_names():
     assert cookies.single_category.prompt == "cookies"
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a=b", "HeadCT", "headct"])
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a=b", "HeadCT", "headct", "all", "ALL"])
 def test_own_names_that_would_confuse_are_refused(name):
     with pytest.raises(UsageError, match="--name"):
         own_benchmark(name)

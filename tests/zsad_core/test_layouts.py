@@ -5,7 +5,7 @@ import posixpath
 
 import pytest
 
-from zsad_core.benchmarks.layouts import DIRECTORY, MISSING, Tree, duplicates, list_samples, unused_files
+from zsad_core.benchmarks.layouts import DIRECTORY, MISSING, Tree, duplicates, list_samples
 from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import ZsadError
 
@@ -126,11 +126,16 @@ def test_headct_at_every_depth(labels, images):
 def test_headct_missing_unlabelled_and_directory():
     found = samples_of("HeadCT", "head_ct/001.png/", "head_ct/002.png", "head_ct/007.png", texts=HEADCT)
     assert {each.key: (each.label, each.error) for each in found} == {
-        "head_ct/000.png": (1, MISSING),
+        "head_ct/000.png": (1, MISSING + " (labels.csv line 2)"),
         "head_ct/001.png": (0, DIRECTORY),
         "head_ct/002.png": (1, None),
         "head_ct/007.png": (None, None),
     }
+
+
+def test_headct_labels_without_a_line_of_names():
+    found = samples_of("HeadCT", *(f"head_ct/{n:03d}.png" for n in range(2)), texts={"labels.csv": "0,1\n1,0\n"})
+    assert [(each.label, each.place) for each in found] == [(1, "labels.csv line 1"), (0, "labels.csv line 2")]
 
 
 def test_headct_bad_label_names_its_line():
@@ -253,7 +258,10 @@ def test_curated_category_that_is_not_in_the_table():
 
 def test_curated_listed_image_that_is_missing_or_a_directory():
     found = samples_of("VisA", "c.png/", texts=meta({"candle": [entry("b.png"), entry("c.png")]}))
-    assert [(each.key, each.error) for each in found] == [("b.png", MISSING), ("c.png", DIRECTORY)]
+    assert [(each.key, each.error) for each in found] == [
+        ("b.png", MISSING + " (meta.json: test, candle, entry 1)"),
+        ("c.png", DIRECTORY),
+    ]
 
 
 def test_curated_key_listed_twice_is_found_in_another_spelling():
@@ -353,4 +361,40 @@ def test_file_names_that_are_not_utf8():
 
 def test_files_beside_images_without_an_image_name_are_named():
     source = tree("grid/test/good/0.png", "grid/test/good/1.heic", "grid/readme.txt")
-    assert unused_files(source, list_samples(benchmark("MVTec-AD"), source).samples) == ["grid/test/good/1.heic"]
+    assert list_samples(benchmark("MVTec-AD"), source).remarks == [
+        "files beside the images that have no image's name and are not read: 1 (grid/test/good/1.heic)"
+    ]
+
+
+def test_the_list_of_a_curated_copy_is_no_file_that_was_passed_over():
+    text = json.dumps({"test": {"a": [{"img_path": "a.png", "anomaly": 0}]}})
+    assert list_samples(own_benchmark("sweets", "curated"), tree("a.png", texts={"meta.json": text})).remarks == []
+
+
+UNREAD = "folders with images that are neither test images nor masks of any and are not read: "
+
+
+@pytest.mark.parametrize(
+    ("layout", "paths", "unread"),
+    [
+        ("mvtec", ["a/test/crack/0.png", "a/masks/crack/0_mask.png"], "1 (a/masks/crack/)"),
+        ("mvtec", ["a/test/good/0.png", "b/good/0.png", "1.png"], "2 (./, b/good/)"),
+        (
+            "mvtec",
+            ["a/test/good/0.png", *(f"{n}/test good/0.png" for n in range(4))],
+            "4 (0/test good/, 1/test good/, ",
+        ),
+        ("pairs", ["images/1.png", "masks/2.png"], "1 (masks/)"),
+        ("yes-no", ["no/1.png", "yes/1.png", "deeper/no/1.png", "Nein/1.png"], "2 (Nein/, deeper/no/)"),
+        ("mvtec", ["a/test/crack/0.png", "a/ground_truth/crack/0_mask.png", "a/train/good/0.png"], None),
+        ("mvtec", ["a/test/crack/0.png", "a/ground_truth/crack/0.png", "a/Train/0.png", "training/b/1.png"], None),
+    ],
+)
+def test_folders_whose_images_are_passed_over_are_named(layout, paths, unread):
+    remarks = list_samples(own_benchmark("sweets", layout), tree(*paths)).remarks
+    assert [remark.startswith(UNREAD + unread) for remark in remarks] == [True] if unread else remarks == []
+
+
+def test_names_of_folders_that_are_categories_are_said():
+    with pytest.raises(ZsadError, match=r"04 is no category of BTAD \(known: 01 or metal1, 03 or metal2, 02 or wood"):
+        samples_of("BTAD", "04/test/ok/0.bmp")

@@ -12,6 +12,7 @@ from tests.zsad_core.test_layouts import samples_of, table_of, tree
 from zsad_core.benchmarks.layouts import MISSING, Tree, duplicates, list_samples
 from zsad_core.benchmarks.table import benchmark, own_benchmark
 from zsad_core.errors import ZsadError
+from zsad_core.images import ImageError
 
 
 def encoded(pixels, kind="PNG"):
@@ -77,7 +78,9 @@ def test_visa(root, spell):
 def test_visa_listed_image_that_is_missing():
     files = [path for path in visa_files() if not path.endswith("Anomaly/000.JPG")]
     found = samples_of("VisA", *files, texts={"split_csv/1cls.csv": VISA})
-    assert [(each.key, each.error) for each in found if each.error] == [(f"{CANDLE}/Anomaly/000.JPG", MISSING)]
+    assert [(each.key, each.error) for each in found if each.error] == [
+        (f"{CANDLE}/Anomaly/000.JPG", MISSING + " (split_csv/1cls.csv line 4)")
+    ]
 
 
 def test_visa_without_its_list_says_where_that_comes_from():
@@ -183,7 +186,7 @@ def test_ksdd2_masks_that_cannot_be_used_leave_the_label_unknown():
 
     def read(path):
         if path == "test/5_GT.png":
-            raise ZsadError(f"{path}: cannot be read (denied)")
+            raise ImageError("cannot be read (denied)")
         return files[path]
 
     paths = sorted([*files, *(f"test/{n}.png" for n in range(1, 6)), "test/5_GT (copy).png"])
@@ -201,6 +204,19 @@ def test_ksdd2_masks_that_cannot_be_used_leave_the_label_unknown():
     assert reasons["test/4.png"] == "no mask, which would tell whether the image is normal"
     assert "denied" in reasons["test/5.png"] and reasons["test/2.png"]
     assert found["test/1.png"].defect == "unknown"
+
+
+def test_a_storage_that_fails_does_not_make_ksdd2_labels_unknown():
+    def read(path):
+        raise ZsadError("reading failed (timeout)")
+
+    with pytest.raises(ZsadError, match="timeout"):
+        list_samples(benchmark("KSDD2"), Tree(["test/1.png", "test/1_GT.png"], ["test"], read))
+
+
+def test_ksdd2_without_any_mask_says_that_they_are_what_is_missing():
+    with pytest.raises(ZsadError, match="KSDD2: no NNNNN_GT.png among the images of Test; these masks tell"):
+        samples_of("KSDD2", "Test/20000.png", "Test/20001.png")
 
 
 @given(st.dictionaries(st.integers(0, 99999), st.booleans(), min_size=1, max_size=40))
@@ -240,8 +256,12 @@ def test_rsdd(type_one, images, truth):
 
 
 def test_one_type_of_rsdd_alone():
-    found = samples_of("RSDD", "Type-II RSDDs dataset/Rail surface images/rail_1.jpg")
-    assert [each.defect for each in found] == ["type II"]
+    paths = ["Type-II RSDDs dataset/Rail surface images/rail_1.jpg", "Type one/GroundTruth/rail_1.bmp"]
+    listing = list_samples(benchmark("RSDD"), tree(*paths))
+    assert [each.defect for each in listing.samples] == ["type II"]
+    assert listing.remarks[1:] == [
+        "folders with images that are neither test images nor masks of any and are not read: 1 (Type one/GroundTruth/)"
+    ]
 
 
 LABELS = "1\n1\t0\t0001.PNG\t0\t0\n2\t1\t0002.PNG\t1\t0002_label.PNG\n3 1 0003.PNG\n"
@@ -275,7 +295,7 @@ def test_dagm_images_that_are_missing_or_in_no_list():
     found = samples_of("DAGM", *DAGM, "Class1/Test/0004.PNG", "Class1/Test/notes.png", texts=texts)
     others = {each.key: (each.label, each.error) for each in found if each.key not in DAGM}
     assert others == {
-        "Class1/Test/0007.PNG": (0, MISSING),
+        "Class1/Test/0007.PNG": (0, MISSING + " (Class1/Test/label/labels.TXT line 5)"),
         "Class1/Test/0004.PNG": (None, None),
         "Class1/Test/notes.png": (None, None),
     }
@@ -302,11 +322,24 @@ def test_dagm_labels_that_are_junk(text, message):
         samples_of("DAGM", *DAGM, texts={"Class1/Test/Label/Labels.txt": text})
 
 
+def test_dagm_images_are_not_called_normal_for_want_of_labels():
+    whole = [*DAGM, "Class2/Test/0001.PNG"]
+    with pytest.raises(
+        ZsadError, match="Class2/Test: neither Label/Labels.txt nor any Label/NNNN_label.PNG says which"
+    ):
+        samples_of("DAGM", *whole)
+    with pytest.raises(ZsadError, match="Class1/Test: neither"):
+        samples_of("DAGM", *DAGM, texts={"Class1/Test/Label/Labels.txt": "1\n"})
+    assert len(samples_of("DAGM", *whole, texts={"Class2/Test/Label/Labels.txt": "1\n1 0 0001.PNG 0 0\n"})) == 4
+
+
 def test_dagm_classes_that_are_no_part_of_the_benchmark_are_left_out_and_counted():
     others = [f"DAGM/Class{n}/{split}/0001.PNG" for n in (6, 9, 10) for split in ("Train", "Test")]
     listing = list_samples(benchmark("DAGM"), tree(*(f"DAGM/{path}" for path in DAGM), *others))
     assert {each.category for each in listing.samples} == {"Fabric1"} and len(listing.samples) == 3
-    assert listing.remarks[1:] == ["Class6, Class9, Class10: no part of DAGM, their 6 image files are left out"]
+    assert listing.remarks[1:] == [
+        "image files left out, in folders that are no part of DAGM (Class6, Class9, Class10): 6"
+    ]
     with pytest.raises(ZsadError, match="Class11 is no category of DAGM"):
         samples_of("DAGM", *DAGM, "Class11/Test/0001.PNG")
 

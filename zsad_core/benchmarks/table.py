@@ -151,6 +151,8 @@ def _own(facts: dict[str, Any], place: Callable[[str], str]) -> Benchmark:
         raise UsageError(
             f"{place('name')} {name!r}: use letters, digits, '_', '-', '.' and blanks, a letter or digit first"
         )
+    if name.casefold() == "all":
+        raise UsageError(f"{place('name')} {name}: means every benchmark; choose another")
     if name.casefold() in known:
         raise UsageError(f"{place('name')} {name}: a benchmark of the table has this name; choose another")
     if layout not in OWN_LAYOUTS:

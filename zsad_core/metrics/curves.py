@@ -49,7 +49,7 @@ def aupro(normal: np.ndarray, region_weight: np.ndarray, regions: np.ndarray) ->
     left, right = fpr[..., :-1], fpr[..., 1:]
     width = np.minimum(right, FPR_LIMIT) - left
     rise = (pro[..., 1:] - pro[..., :-1]) * _ratio(width, right - left)
-    return _sum_where(width > 0, width * (pro[..., :-1] + rise / 2), fpr, pro) / FPR_LIMIT
+    return np.minimum(_sum_where(width > 0, width * (pro[..., :-1] + rise / 2), fpr, pro) / FPR_LIMIT, 1.0)
 
 
 def aupro_200(
@@ -66,7 +66,7 @@ def aupro_200(
     low = fpr < FPR_LIMIT
     area = _sum_where(low[..., 1:], np.diff(fpr) * (pro[..., 1:] + pro[..., :-1]) / 2, fpr, pro)
     first = fpr[..., 0]
-    return _ratio(area, np.maximum(np.max(fpr, -1, where=low, initial=0), first) - first)
+    return np.minimum(_ratio(area, np.maximum(np.max(fpr, -1, where=low, initial=0), first) - first), 1.0)
 
 
 def pro_thresholds(counts: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def image_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 def image_influence(scores: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Of each metric the influence (N,) of every image (see intervals.influence); arguments as for image_metrics.
 
-    Of more than about a thousand distinct scores neighbours are put together.
+    Of more than about 300 images those of neighbouring scores are put together (see metrics.bins).
     """
     normal, anomalous, positions = image_counts(scores, labels)
     if not len(normal):

@@ -1,17 +1,21 @@
 """95 % intervals and paired differences from how much each image moves a metric (the delete-one jackknife).
 
-Images are drawn within two strata, normal and anomalous; for the AUROC this variance is DeLong's, exactly.
+Images are drawn within two strata, normal and anomalous; for the AUROC this variance is DeLong's.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit, stdtr, stdtrit
 
 COVERAGE = 0.95
+ROUNDING = 1e-9
+"""Differences up to this may come from the order of sums of floats, and tell nothing."""
 
 
 class Spread(NamedTuple):
@@ -31,10 +35,12 @@ UNKNOWN = Spread(math.nan, math.nan, 0)
 def influence(moved: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(n,) influence of each image: how far the metric moves by it, times the number of the other images of its label.
 
-    `moved` float64 (n,): metric of all images - metric without the image. `labels` (n,): numbers that tell the strata.
+    0 where there is no other image, whatever the metric without it. `moved` float64 (n,): metric of all images -
+    metric without the image. `labels` (n,): numbers that tell the strata.
     """
     _, stratum, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    return (sizes[stratum] - 1) * moved
+    others = sizes[stratum] - 1
+    return np.where(others, others * moved, 0.0)
 
 
 def spread(influence: np.ndarray, labels: np.ndarray) -> Spread:
@@ -48,25 +54,8 @@ def spread(influence: np.ndarray, labels: np.ndarray) -> Spread:
     if not strata or any(len(each) < 2 or not np.isfinite(each).all() for each in strata):
         return UNKNOWN
     parts = [(float(np.sum((each - each.mean()) ** 2)) / (len(each) * (len(each) - 1)), len(each)) for each in strata]
-    return combined([Spread(variance, size - 1, size) for variance, size in parts])
-
-
-def spread_of_mean(values: list[float], spreads: list[Spread]) -> Spread:
-    """Spread of the mean of independent values, a category's each; unknown where one of them is.
-
-    A category of which no image moves the metric counts with the width of its own interval: no spread was seen, which
-    does not mean that there is none.
-    """
-    if len(spreads) == 1 or any(math.isnan(each.variance) for each in spreads):
-        return spreads[0] if len(spreads) == 1 else UNKNOWN
-    seen = []
-    for value, each in zip(values, spreads, strict=True):
-        if not each.variance:
-            low, high = interval(value, each)
-            each = each._replace(variance=((high - low) / 4) ** 2, freedom=each.images - 1)
-        seen.append(each)
-    total = combined(seen)
-    return total._replace(variance=total.variance / len(seen) ** 2)
+    total = combined([Spread(variance, size - 1, size) for variance, size in parts])
+    return total if total.variance > ROUNDING**2 else total._replace(variance=0.0)
 
 
 def combined(spreads: list[Spread]) -> Spread:
@@ -83,21 +72,38 @@ def interval(value: float, spread: Spread) -> tuple[float, float]:
     """
     if math.isnan(value) or math.isnan(spread.variance):
         return math.nan, math.nan
-    if not spread.variance or not 0 < value < 1:
+    if not spread.variance or not ROUNDING < value < 1 - ROUNDING:
         z, n = _quantile(math.inf), spread.images
         centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * math.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
-        return max(centre - half, 0.0), min(centre + half, 1.0)
+        return min(max(centre - half, 0.0), value), max(min(centre + half, 1.0), value)
     half = _quantile(spread.freedom) * math.sqrt(spread.variance) / (value * (1 - value))
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
+
+
+def interval_of_mean(values: Sequence[float], bounds: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """95 % interval of the mean of independent values, one or more, from that of each; NaN where one is unknown.
+
+    Zou and Donner, Statistics in Medicine 27 (2008): to either side, the squares of the distances to the bounds add up.
+    Near 1 these differ much between the sides, and the mean stays within [0, 1].
+    """
+    mean = statistics.fmean(values)
+    down, up = (
+        math.hypot(*(value - each[side] for value, each in zip(values, bounds, strict=True))) / len(values)
+        for side in (0, 1)
+    )
+    return max(mean - down, 0.0), min(mean + up, 1.0)
 
 
 def paired_difference(value_a: float, value_b: float, spread: Spread) -> dict[str, float]:
     """`difference` a - b of two methods on the same images, its 95 % interval `low`, `high` and two-sided `p`.
 
-    `spread` is that of the difference. NaN where it is unknown, and p where no image tells the methods apart.
+    `spread` is that of the difference. NaN where it is unknown. Where no image tells the methods apart, p is 1 if
+    their values are equal, else NaN.
     """
     difference, error = value_a - value_b, math.sqrt(spread.variance)
+    if not error and abs(difference) <= ROUNDING:
+        return {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
     half = _quantile(spread.freedom) * error
     p = 2 * float(stdtr(spread.freedom, -abs(difference) / error)) if error else math.nan
     return {"difference": difference, "low": difference - half, "high": difference + half, "p": p}

@@ -138,15 +138,43 @@ def test_degrees_of_freedom_are_satterthwaite_s():
     assert found.freedom == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 4 + parts[1] ** 2 / 39))
 
 
-def test_spread_of_a_mean():
-    seen = [intervals.Spread(0.01, 10, 5), intervals.Spread(0.03, 20, 8)]
-    found = intervals.spread_of_mean([0.8, 0.9], seen)
-    assert found.variance == pytest.approx(0.04 / 4) and found.images == 5
-    assert intervals.spread_of_mean([0.8], seen[:1]) == seen[0]
-    assert np.isnan(intervals.spread_of_mean([0.8, 0.9], [seen[0], intervals.UNKNOWN]).variance)
-    of_perfect = intervals.spread_of_mean([1.0, 1.0], [intervals.Spread(0.0, 1, 30)] * 2)
-    low, high = intervals.interval(1.0, intervals.Spread(0.0, 1, 30))
-    assert of_perfect.variance == pytest.approx(((high - low) / 4) ** 2 / 2)
+def test_interval_of_a_mean_is_zou_and_donner_s():
+    low, high = intervals.interval_of_mean([0.8, 1.0], [(0.7, 0.85), (0.9, 1.0)])
+    assert (low, high) == pytest.approx((0.9 - np.sqrt(0.01 + 0.01) / 2, 0.9 + 0.05 / 2))
+    assert intervals.interval_of_mean([0.8], [(0.7, 0.85)]) == pytest.approx((0.7, 0.85))
+    assert np.isnan(intervals.interval_of_mean([0.8, 0.9], [(0.7, 0.85), (np.nan, np.nan)])).all()
+
+
+def test_interval_of_a_mean_next_to_1_is_no_wider_than_its_parts_on_average():
+    values = [1.0] * 14 + [0.998]
+    parts = [intervals.interval(1.0, intervals.Spread(0.0, 20, 20))] * 14 + [(0.99, 0.9995)]
+    low, high = intervals.interval_of_mean(values, parts)
+    assert np.mean(parts, axis=0)[0] < low < np.mean(values) < high <= 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=9))
+def test_interval_of_a_mean_holds_it_and_stays_within_0_and_1(parts):
+    low, values, high = np.sort(np.array(parts), axis=1).T
+    found = intervals.interval_of_mean(values, list(zip(low, high)))
+    assert 0 <= found[0] <= values.mean() + 1e-12 and values.mean() - 1e-12 <= found[1] <= 1
+    assert low.mean() - 1e-12 <= found[0] and found[1] <= high.mean() + 1e-12
+
+
+def test_what_differs_by_the_order_of_sums_alone_does_not_differ():
+    labels = np.repeat([0, 1], [4, 6])
+    noise = np.array([1, -1, 2, 0, 1, 1, -3, 0, 2, 1]) * 1e-16
+    spread = intervals.spread(noise, labels)
+    assert spread.variance == 0 and spread.images == 4
+    nothing = {"difference": 0, "low": 0, "high": 0, "p": 1}
+    assert intervals.paired_difference(0.9, 0.9 - 1.1e-16, spread) == nothing
+    for value in (1 - 4e-16, 1.0):  # the bins of pixel metrics may leave a spread, next to 1 it is none on this scale
+        low, high = intervals.interval(value, intervals.Spread(1e-11, 8, 6))
+        assert low == pytest.approx(stats.binomtest(6, 6).proportion_ci(method="wilson").low) and high >= value
+
+
+def test_the_only_image_of_a_label_has_no_influence():
+    scores, labels = np.array([0.1, 0.4]), np.array([0, 1])
+    assert all((values == 0).all() for values in image_influence(scores, labels).values())
 
 
 def test_paired_difference_is_the_paired_t_test():
@@ -157,5 +185,6 @@ def test_paired_difference_is_the_paired_t_test():
     bounds = expected.confidence_interval()
     assert found["p"] == pytest.approx(expected.pvalue)
     assert (found["low"], found["high"]) == pytest.approx((bounds.low, bounds.high))
-    same = intervals.paired_difference(0.5, 0.5, intervals.spread(np.zeros(30), labels))
-    assert same["difference"] == 0 and np.isnan(same["p"])
+    unmoved = intervals.spread(np.zeros(30), labels)
+    assert intervals.paired_difference(0.5, 0.5, unmoved)["p"] == 1
+    assert np.isnan(intervals.paired_difference(0.5, 0.4, unmoved)["p"])

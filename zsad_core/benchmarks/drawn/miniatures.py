@@ -17,7 +17,7 @@ from zsad_core.benchmarks.drawn import draw_layers
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.benchmarks.drawn.surfaces import Array
 from zsad_core.benchmarks.table import Benchmark, benchmark
-from zsad_core.errors import UsageError
+from zsad_core.errors import UsageError, ZsadError
 
 SIZE = 224
 TRAIN = 10_000  # numbers of training images begin here, so they differ from all test images
@@ -284,10 +284,13 @@ def draw_miniature(
     normal, anomalous: test images of every category (of every type of rail), by default those of MINIATURES; sets
     without normal images stay so. Pictures have the area of a square of side `size` and their owners' aspect ratio;
     each depends on the seed, its category, its defect and its number alone. Files of the same names are replaced.
-    Raises UsageError for a name that is not in MINIATURES.
+    Raises UsageError for a name that is not in MINIATURES, ZsadError where nothing can be written.
     """
     name = miniature_name(name)
     miniature = MINIATURES[name]
     normal = miniature.normal if normal is None else normal
     anomalous = miniature.anomalous if anomalous is None else anomalous
-    miniature.draw(Drawing(benchmark(name), folder, normal, anomalous, size, seed))
+    try:
+        miniature.draw(Drawing(benchmark(name), folder, normal, anomalous, size, seed))
+    except OSError as error:
+        raise ZsadError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from None

@@ -21,6 +21,7 @@ from zsad_core.benchmarks.layouts.source import (
     Sample,
     Tree,
     is_image_name,
+    plain,
 )
 from zsad_core.benchmarks.table import Benchmark
 from zsad_core.errors import ZsadError
@@ -38,7 +39,6 @@ __all__ = [
     "duplicates",
     "is_image_name",
     "list_samples",
-    "unused_files",
 ]
 
 LAYOUTS = {
@@ -54,6 +54,10 @@ LAYOUTS = {
     "dagm": dagm,
     "curated": curated,
 }
+
+
+SHOWN = 3  # paths that a remark names
+TRAINING = frozenset({"train", "training"})
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,15 @@ def list_samples(benchmark: Benchmark, tree: Tree) -> Listing:
         kept = tree.without(benchmark.left_out)
         if left_out := len(tree.images) - len(kept.images):
             names = ", ".join(benchmark.left_out)
-            remarks.append(f"{names}: no part of {benchmark.name}, their {left_out} image files are left out")
+            remarks.append(
+                f"image files left out, in folders that are no part of {benchmark.name} ({names}): {left_out}"
+            )
         tree = kept
     samples = list(LAYOUTS[layout](benchmark, tree))
     for sample in samples:
         _check_name(sample.key)
     samples.sort(key=lambda sample: (sample.category, sample.key))
+    remarks += _unread(tree, samples)
     threshold = 0 if layout == "curated" and not benchmark.own else benchmark.mask_threshold
     return Listing(layout, threshold, samples, remarks)
 
@@ -105,10 +112,22 @@ def duplicates(samples: Iterable[Sample]) -> Iterator[tuple[Sample, Sample]]:
             yield earlier, sample
 
 
-def unused_files(tree: Tree, samples: Iterable[Sample]) -> list[str]:
-    """Files that lie beside the images of samples and whose names are not images' names."""
+def _unread(tree: Tree, samples: list[Sample]) -> Iterator[str]:
+    """What a misspelt folder or an unknown format would leave out unseen; the training split is not missed."""
     folders = {posixpath.dirname(sample.key) for sample in samples}
-    return [path for path in tree.files if posixpath.dirname(path) in folders and not is_image_name(path)]
+    beside = [path for path in tree.files if posixpath.dirname(path) in folders and not is_image_name(path)]
+    others = [path for path in beside if path not in curated_lists(tree)]
+    if others:
+        yield f"files beside the images that have no image's name and are not read: {_counted(others)}"
+    folders |= {posixpath.dirname(sample.mask) for sample in samples if sample.mask}
+    tested = [path for path in tree.images_by_folder if TRAINING.isdisjoint(map(plain, path.split("/")))]
+    others = [f"{path or '.'}/" for path in tested if path not in folders]
+    if others:
+        yield f"folders with images that are neither test images nor masks of any and are not read: {_counted(others)}"
+
+
+def _counted(paths: list[str]) -> str:
+    return f"{len(paths)} ({', '.join(paths[:SHOWN])}{', ...' if len(paths) > SHOWN else ''})"
 
 
 def _check_name(path: str) -> None:

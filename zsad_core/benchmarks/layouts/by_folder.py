@@ -13,14 +13,13 @@ from zsad_core.benchmarks.layouts.source import (
     category_of,
     find_root,
     images_in,
-    nothing,
     plain,
     sample,
     stem,
 )
 from zsad_core.benchmarks.table import Benchmark
 from zsad_core.errors import ZsadError
-from zsad_core.images import decode_mask
+from zsad_core.images import ImageError, decode_mask
 
 READERS = 8  # threads, so that masks on a remote storage are not waited for one by one
 PAIRED_FOLDERS = (("images", "masks"), ("Original", "Ground Truth"))
@@ -119,20 +118,21 @@ def ksdd2(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
 
     Where a mask is missing or cannot be read the label is unknown, and the sample says why.
     """
-    looked_for = "test/NNNNN.png and test/NNNNN_GT.png"
-    _, found = find_root(benchmark, tree, ["test"], looked_for)
+    _, found = find_root(benchmark, tree, ["test"], "test/NNNNN.png and test/NNNNN_GT.png")
     paths = images_in(tree, found["test"])
     masks = {stem(path)[:-3]: path for path in paths if _is_ground_truth(path)}
     images = [path for path in paths if not _is_ground_truth(path)]
     if not masks:
-        raise nothing(benchmark, looked_for)
+        raise ZsadError(
+            f"{benchmark.name}: no NNNNN_GT.png among the images of {found['test'][0]}; these masks tell which are normal"
+        )
 
     def label_of(path: str) -> tuple[int | None, str | None]:
         try:
             if stem(path) not in masks:
-                raise ZsadError("no mask, which would tell whether the image is normal")
+                raise ImageError("no mask, which would tell whether the image is normal")
             return int(decode_mask(tree.read(masks[stem(path)]), benchmark.mask_threshold).any()), None
-        except ZsadError as error:
+        except ImageError as error:
             return None, str(error)
 
     with ThreadPoolExecutor(READERS) as readers:

@@ -44,7 +44,7 @@ def headct(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         raise nothing(benchmark, "labels.csv and head_ct/NNN.png")
     labels = []
     for line, cells in _rows(tree, table):
-        if line == 1:
+        if line == 1 and not cells[0].isdecimal():  # the names of the columns
             continue
         if len(cells) != 2 or not cells[0].isdecimal() or cells[1] not in ("0", "1"):
             raise ZsadError(f"{table} line {line}: {','.join(cells)!r} is not an image number and 0 or 1")
@@ -111,9 +111,13 @@ def dagm(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         masks = by_stem((path for label in beside for path in tree.images_by_folder[label]), "_label")
         masks = {int(number): path for number, path in masks.items() if number.isdecimal()}
         lists = [path for path in tree.files if plain(path) == plain(f"{folder}/Label/Labels.txt")]
-        if lists:
-            labels = list(_dagm_labels(tree, lists[0]))
-        else:
+        labels = list(_dagm_labels(tree, lists[0])) if lists else []
+        if not labels and (lists or not masks):
+            raise ZsadError(
+                f"{folder}: neither Label/Labels.txt nor any Label/NNNN_label.PNG says which images are normal; "
+                "put the owners' there"
+            )
+        if not lists:
             labels = [
                 (int(stem(path)), "", int(int(stem(path)) in masks), path)
                 for path in tree.images_by_folder[folder]

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import ZsadError
+from zsad_core.images import ImageError
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 NORMAL, ANOMALOUS, UNKNOWN = "good", "anomaly", "unknown"
@@ -23,7 +24,10 @@ DIRECTORY = "a directory where an image file should be"
 
 @dataclass(frozen=True)
 class Tree:
-    """Everything below a source: relative posix paths, and how to read a small file among them."""
+    """Everything below a source: relative posix paths, and how to read a small file among them.
+
+    `read` raises ImageError, with a reason that names no file, where the file can never be read.
+    """
 
     files: list[str]
     directories: list[str]
@@ -62,9 +66,11 @@ class Tree:
         return self._images_by_stem.get(posixpath.splitext(path)[0], path)
 
     def text(self, path: str) -> str:
-        """A small text file. Raises ZsadError where it is not UTF-8."""
+        """A small text file. Raises ZsadError where it cannot be read or is not UTF-8."""
         try:
             return self.read(path).decode("utf-8-sig")
+        except ImageError as error:
+            raise ZsadError(f"{path}: {error}") from None
         except UnicodeDecodeError as error:
             raise ZsadError(
                 f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
@@ -111,7 +117,9 @@ def sample(
     mask_error: str | None = None,
 ) -> Sample:
     """The sample of an image that may not be there; `defect` is the kind of an anomalous one."""
-    error = None if path in tree.file_set else DIRECTORY if path in tree.directory_set else MISSING
+    error = None
+    if path not in tree.file_set:
+        error = DIRECTORY if path in tree.directory_set else MISSING + (f" ({place})" if place else "")
     defect = {0: NORMAL, 1: defect}.get(label, UNKNOWN)
     return Sample(path, category.name, category.prompt, defect, label, mask, place or path, error, mask_error)
 
@@ -163,7 +171,9 @@ def category_of(benchmark: Benchmark, source_name: str, place: str) -> Category:
     category = benchmark.category(source_name)
     if category is not None:
         return category
-    known = ", ".join(category.name for category in benchmark.categories)
+    folders = {name: f"{folder} or " for folder, name in benchmark.source_names.items()}
+    names = [category.name for category in benchmark.categories]
+    known = ", ".join(names if benchmark.own else [folders.get(name, "") + name for name in names])
     advice = (
         f'add [categories."{source_name}"] to its TOML file'
         if benchmark.own
@@ -171,7 +181,7 @@ def category_of(benchmark: Benchmark, source_name: str, place: str) -> Category:
     )
     raise ZsadError(
         f"{place}: {source_name} is no category of {benchmark.name} (known: {known}). "
-        f"Take it out of SOURCE, or {advice}"
+        f"Rename it, take it out of SOURCE, or {advice}"
     )
 
 

@@ -1,0 +1,67 @@
+"""The `zsad` command in this process: what it lists, every wrong call gets a message, `validate` names all that is bad."""
+
+import os
+import shutil
+
+import pytest
+
+from zsad_core.benchmarks.drawn import draw_mvtec
+
+
+def test_lists(zsad):
+    status, out, _ = zsad("ls", "benchmarks")
+    assert status == 0 and "15 benchmarks, 16,042 test images" in out and "CVC-ColonDB" in out
+    assert zsad("ls", "methods")[:2] == (0, "bayes-pfl\n")
+    status, out, _ = zsad("ls", "backbones")
+    assert status == 0 and "ViT-L-14-336:openai" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], 2, "COMMAND"),
+        (["evaluate", "a"], 2, "RUN"),
+        (["pack", "HeadCTT", "a", "b"], 2, "HeadCTT: no benchmark of that name. Known: MVTec-AD, VisA"),
+        (["pack", "a", "b"], 2, "write `zsad pack BENCHMARK SOURCE SHARDS`"),
+        (["pack", "--layout", "mvtec", "a", "b"], 2, "needs both --layout and --name"),
+        (["pack", "--layout", "mvtec", "--name", "x", "HeadCT", "a", "b"], 2, "write `zsad pack"),
+        (["pack", "HeadCT", "nowhere", "b"], 1, "nowhere: no such directory"),
+        (["validate", "."], 2, "raw images need their benchmark"),
+        (["evaluate", "nowhere", "run"], 1, "no shards there; pack first"),
+        (["evaluate", "nowhere", "run", "--actors", "0"], 2, "--actors 0: at least 1"),
+        (["evaluate", "nowhere", "run", "--batch-size", "0"], 2, "--batch-size 0: at least 1"),
+        (["evaluate", "nowhere", "run", "--precision", "int8"], 2, "invalid choice: 'int8'"),
+        (["evaluate", "nowhere", "run", "--benchmarks", " ,"], 2, "--benchmarks: name at least one"),
+        (["pack", "HeadCT", "a", "memory://b"], 2, "memory is not shared between processes"),
+        (["pack", "--layout", "mvtec", "--name", "x", "--mask-threshold", "255", "a", "b"], 2, "from 0 to 254"),
+        (["reduce", "nowhere"], 1, "nowhere: no run there"),
+        (["reduce", "a", "b"], 2, "several runs are merged into another folder: give it with --out"),
+        (["leaderboard", "nowhere", "--out", "b"], 1, "nowhere"),
+        (["leaderboard", "nowhere"], 2, "--out"),
+        (["draw", "images", "VisAA"], 2, "VisAA: cannot be drawn. Known: MVTec-AD, VisA"),
+    ],
+)
+def test_wrong_calls_get_a_message(zsad, tmp_path, monkeypatch, arguments, status, message):
+    monkeypatch.chdir(tmp_path)
+    returned, _, err = zsad(*arguments)
+    assert returned == status and message in err and "Traceback" not in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_validate_names_every_bad_file(zsad, tmp_path, ray_session):
+    draw_mvtec(str(tmp_path / "images"), ["grid", "pill"], normal=4, anomalous=4, size=64)
+    own = ("--layout", "mvtec", "--name", "drawn")
+    assert zsad("pack", *own, tmp_path / "images", tmp_path / "shards", "--shard-size", "5")[0] == 0
+    status, out, _ = zsad("validate", tmp_path / "shards")
+    assert (status, out) == (0, f"{tmp_path}/shards: 16 images looked at, 0 problems\n")
+
+    bad = shutil.copytree(tmp_path / "images", tmp_path / "bad")
+    for name, content in (("grid/test/good/001.png", b""), ("pill/test/good/002.png", b"text")):
+        (bad / name).write_bytes(content)
+    status, out, _ = zsad("validate", bad, *own)
+    assert status == 1
+    assert out.splitlines() == [
+        "grid/test/good/001.png: empty file",
+        "pill/test/good/002.png: not an image (PNG, JPEG, JPEG2000, TIFF, BMP, WEBP, GIF, PPM are read)",
+        f"{bad}: 16 images looked at, 2 problems",
+    ]
