@@ -24,15 +24,21 @@ def main(arguments: list[str] | None = None) -> int:
         prog="zsad", description="Zero-shot anomaly detection: leaderboards and inspection archives at scale."
     )
     jobs = parser.add_subparsers(dest="job", required=True, metavar="COMMAND")
+    parsers = {}
     for name in JOBS:
         job = importlib.import_module(f"jobs.{name}")
         summary = job.__doc__.splitlines()[0]
-        job_parser = jobs.add_parser(
+        parsers[name] = jobs.add_parser(
             name, help=summary, description=job.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        job.configure(job_parser)
-        job_parser.set_defaults(run=job.run)
-    options = parser.parse_args(arguments)
+        job.configure(parsers[name])
+        parsers[name].set_defaults(run=job.run)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in parsers:
+        # Options may stand between the places, which argparse allows in no parser that has subparsers.
+        options = parsers[arguments[0]].parse_intermixed_args(arguments[1:])
+    else:
+        options = parser.parse_args(arguments)
     interrupt.remember()
     try:
         return options.run(options)

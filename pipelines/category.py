@@ -36,6 +36,10 @@ class Shard(NamedTuple):
     counts: str | None
 
 
+Subset = str | None
+"""The images that are judged together: those of a defect and all normal ones, or (None) the whole category."""
+
+
 class CategoryResults(NamedTuple):
     """`cells` and those of each defect: group (image, image_plain, pixel) -> metric -> Cell, None without the level.
 
@@ -49,6 +53,14 @@ class CategoryResults(NamedTuple):
     curves: dict[str, list[list[float]] | None]
 
 
+class _Group(NamedTuple):
+    """The cells of each subset; influence and curves of the whole category."""
+
+    cells: dict[Subset, dict[str, Cell]]
+    influence: dict[str, np.ndarray]
+    curves: dict[str, list[list[float]] | None]
+
+
 def category_results(category: str, images: pa.Table, shards: list[Shard], levels: Collection[str]) -> CategoryResults:
     """Results of a category from its `images`, rows of the shards' images files.
 
@@ -57,42 +69,58 @@ def category_results(category: str, images: pa.Table, shards: list[Shard], level
     """
     label = images["label"].fill_null(UNKNOWN).to_numpy()
     defect = np.array(images["defect"].to_pylist(), object)
-    kinds = sorted(set(defect[label == 1]))
-    subsets = {None: np.full(len(label), True)}
-    if len(kinds) > 1:
-        subsets |= {kind: (label == 0) | ((label == 1) & (defect == kind)) for kind in kinds}
-    cells: dict[str | None, dict[str, dict[str, Cell] | None]] = {subset: dict.fromkeys(GROUPS) for subset in subsets}
-    influence, curves = {}, {}
+    defects = sorted(set(defect[label == 1]))
+    subsets: dict[Subset, np.ndarray] = {None: np.full(len(label), True)}
+    if len(defects) > 1:
+        subsets |= {kind: (label == 0) | ((label == 1) & (defect == kind)) for kind in defects}
+    groups = {}
     if "image" in levels:
         for group, scores in _image_scores(images, levels).items():
-            scored = np.isfinite(scores) & (label != UNKNOWN)
-            for subset, members in subsets.items():
-                chosen = scored & members
-                some = scores[chosen], label[chosen]
-                moved = image_influence(*some)
-                cells[subset][group] = _cells(image_metrics(*some), moved, label[chosen])
-                if subset is None:
-                    influence |= {f"{group}_{name}": _spread_out(values, chosen) for name, values in moved.items()}
-                    curves[f"{group}_roc"] = _points(*roc_curve(*image_counts(*some)[:2]))
+            groups[group] = _image_group(f"{group}_roc", scores, label, subsets)
     if "pixel" in levels:
-        counted = pc.is_valid(images["regions"]).to_numpy()
-        shard = images["shard"].to_numpy()
-        # Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
-        rows_of = {shards[number]: np.flatnonzero(counted & (shard == number)) for number in np.unique(shard[counted])}
-        whole = _pooled(category, rows_of, subsets)
-        moved = _moved(category, rows_of, subsets, whole)
-        for subset, members in subsets.items():
-            chosen = counted & members
-            of_images = {
-                name: intervals.influence(values[chosen], label[chosen]) for name, values in moved[subset].items()
-            }
-            cells[subset]["pixel"] = _cells(pixel_metrics(whole[subset]), of_images, label[chosen])
-            if subset is None:
-                influence |= {f"pixel_{name}": _spread_out(values, chosen) for name, values in of_images.items()}
-        counts = whole[None]
-        curves["pixel_roc"] = _points(*roc_curve(counts.normal, counts.anomalous))
-        curves["pro"] = _points(*pro_curve(counts.normal, counts.region_weight, counts.regions), FPR_LIMIT)
+        groups["pixel"] = _pixel_group(category, images, shards, label, subsets)
+    cells = {
+        subset: {group: groups[group].cells[subset] if group in groups else None for group in GROUPS}
+        for subset in subsets
+    }
+    influence = {f"{group}_{name}": each for group in groups for name, each in groups[group].influence.items()}
+    curves = {name: curve for group in groups.values() for name, curve in group.curves.items()}
     return CategoryResults(cells.pop(None), cells, influence, curves)
+
+
+def _image_group(curve: str, scores: np.ndarray, label: np.ndarray, subsets: dict[Subset, np.ndarray]) -> _Group:
+    """`scores` (n,) are NaN for images that were not scored; `curve` is the name of the ROC."""
+    scored = np.isfinite(scores) & (label != UNKNOWN)
+    moved = {subset: image_influence(scores[each & scored], label[each & scored]) for subset, each in subsets.items()}
+    cells = {
+        subset: _cells(image_metrics(scores[each & scored], label[each & scored]), moved[subset], label[each & scored])
+        for subset, each in subsets.items()
+    }
+    roc = _points(*roc_curve(*image_counts(scores[scored], label[scored])[:2]))
+    return _Group(cells, {name: _spread_out(each, scored) for name, each in moved[None].items()}, {curve: roc})
+
+
+def _pixel_group(
+    category: str, images: pa.Table, shards: list[Shard], label: np.ndarray, subsets: dict[Subset, np.ndarray]
+) -> _Group:
+    counted = pc.is_valid(images["regions"]).to_numpy()
+    shard = images["shard"].to_numpy()
+    # Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
+    rows_of = {shards[number]: np.flatnonzero(counted & (shard == number)) for number in np.unique(shard[counted])}
+    whole = _pooled(category, rows_of, subsets)
+    cells, of_whole = {}, {}
+    for subset, moved in _moved(category, rows_of, subsets, whole).items():
+        chosen = counted & subsets[subset]
+        of_images = {name: intervals.influence(each[chosen], label[chosen]) for name, each in moved.items()}
+        cells[subset] = _cells(pixel_metrics(whole[subset]), of_images, label[chosen])
+        if subset is None:
+            of_whole = {name: _spread_out(each, chosen) for name, each in of_images.items()}
+    counts = whole[None]
+    curves = {
+        "pixel_roc": _points(*roc_curve(counts.normal, counts.anomalous)),
+        "pro": _points(*pro_curve(counts.normal, counts.region_weight, counts.regions), FPR_LIMIT),
+    }
+    return _Group(cells, of_whole, curves)
 
 
 def _image_scores(images: pa.Table, levels: Collection[str]) -> dict[str, np.ndarray]:
@@ -112,7 +140,9 @@ def _cells(values: dict[str, float], influence: dict[str, np.ndarray], labels: n
     }
 
 
-def _pooled(category: str, rows_of: dict[Shard, np.ndarray], subsets: dict) -> dict[str | None, PixelCounts]:
+def _pooled(
+    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict[Subset, np.ndarray]
+) -> dict[Subset, PixelCounts]:
     """Counts by code of each subset."""
     whole = dict.fromkeys(subsets, PixelCounts.empty())
     for shard in rows_of:
@@ -124,8 +154,8 @@ def _pooled(category: str, rows_of: dict[Shard, np.ndarray], subsets: dict) -> d
 
 
 def _moved(
-    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict, whole: dict
-) -> dict[str | None, dict[str, np.ndarray]]:
+    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict[Subset, np.ndarray], whole: dict
+) -> dict[Subset, dict[str, np.ndarray]]:
     """Subset -> metric -> (n,): metric of the subset - metric without the image; NaN for images outside of it."""
     moved = {subset: {name: np.full(len(subsets[None]), np.nan) for name in PIXEL_METRICS} for subset in subsets}
     for shard, rows in rows_of.items():

@@ -1,4 +1,4 @@
-"""All 15 benchmarks, drawn as miniatures in their owners' layouts, through every command to a leaderboard."""
+"""What a newcomer runs first: all 15 benchmarks, drawn in their owners' layouts, through every command."""
 
 import json
 
@@ -28,20 +28,12 @@ NORMAL_AND_ANOMALOUS = {
 
 
 @pytest.mark.slow
-def test_all_benchmarks_from_images_to_a_leaderboard(tmp_path, capsys):
-    images, shards, run, board = (tmp_path / name for name in ("images", "shards", "run", "board"))
-    for arguments in (
-        ["draw", images, "--size", "64"],
-        ["pack", "all", images, shards],
-        ["evaluate", shards, run, "--samples", "1", "--image-size", "64"],
-        ["leaderboard", run, "--out", board],
-    ):
-        status, out, err = zsad(*arguments)
-        assert status == 0, err
-        if arguments[0] == "pack":
-            for name, (normal, anomalous) in NORMAL_AND_ANOMALOUS.items():
-                assert f"{name}: {normal} normal and {anomalous} anomalous images; categories: " in out
-
+def test_the_demo_takes_all_benchmarks_from_images_to_a_leaderboard(tmp_path, capsys):
+    status, out, err = zsad("demo", tmp_path)
+    assert status == 0, err
+    for name, (normal, anomalous) in NORMAL_AND_ANOMALOUS.items():
+        assert f"{name}: {normal} normal and {anomalous} anomalous images; categories: " in out
+    run, board = tmp_path / "run", tmp_path / "leaderboard"
     assert plain_check(run) == 0, capsys.readouterr().out
     results = json.loads((run / "metrics" / "results.json").read_text())["benchmarks"]
     table = pd.read_csv(run / "metrics" / "table.csv")

@@ -38,6 +38,9 @@ def test_lists(zsad):
         (["reduce", "a", "b"], 2, "several runs are merged into another folder: give it with --out"),
         (["leaderboard", "nowhere", "--out", "b"], 1, "nowhere"),
         (["leaderboard", "nowhere"], 2, "--out"),
+        (["pack", "all", "--overwrite", "nowhere", "b"], 1, "nowhere: no such directory"),
+        (["leaderboard", "nowhere", "--out", "b", "elsewhere"], 1, "nowhere"),
+        (["nothing"], 2, "invalid choice: 'nothing'"),
         (["draw", "images", "VisAA"], 2, "VisAA: cannot be drawn. Known: MVTec-AD, VisA"),
     ],
 )
