@@ -40,11 +40,11 @@ def run(options: argparse.Namespace) -> int:
     import re
 
     from pipelines import storage
-    from pipelines.leaderboard import leaderboard
-    from pipelines.leaderboard_latex import leaderboard_latex
-    from pipelines.leaderboard_tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
-    from pipelines.page import leaderboard_page
-    from pipelines.page_details import page_details
+    from pipelines.leaderboard.build import leaderboard
+    from pipelines.leaderboard.latex import leaderboard_latex
+    from pipelines.leaderboard.page import leaderboard_page
+    from pipelines.leaderboard.page_details import page_details
+    from pipelines.leaderboard.tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
     from zsad_core.errors import ZsadError
 
     out, shards = storage.normalise(options.out), options.shards and storage.normalise(options.shards)

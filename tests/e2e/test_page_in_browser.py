@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from pipelines.page import leaderboard_page
+from pipelines.leaderboard.page import leaderboard_page
 from tests.e2e.made_up_page import BENCHMARKS, BOARD, ELSEWHERE, HOSTILE, PUBLISHED, REMARK, RUNS, make_details
 
 sync_api = pytest.importorskip(

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.cli import main
-from tests.pipelines.made_up_runs import HEAD, write_run
+from tests.pipelines.leaderboard.made_up_runs import HEAD, write_run
 
 
 @pytest.fixture

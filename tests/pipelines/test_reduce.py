@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from scipy.special import logit
 
-from pipelines.leaderboard import leaderboard
+from pipelines.leaderboard.build import leaderboard
 from pipelines.predictions import (
     PREDICTION_SCHEMA,
     made_from,

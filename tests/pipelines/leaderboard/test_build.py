@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.leaderboard import leaderboard
-from pipelines.leaderboard_entries import name_and_run
-from tests.pipelines.made_up_runs import (
+from pipelines.leaderboard.build import leaderboard
+from pipelines.leaderboard.entries import name_and_run
+from tests.pipelines.leaderboard.made_up_runs import (
     GROUPS,
     HEAD,
     LINE,

@@ -7,7 +7,7 @@ import hashlib
 import json
 from importlib import resources
 
-_ASSETS = resources.files("pipelines").joinpath("page_assets")
+_ASSETS = resources.files("pipelines.leaderboard").joinpath("page_assets")
 _SCRIPTS = (
     "data.js",
     "ranking.js",

@@ -10,8 +10,8 @@ import math
 import statistics
 from collections.abc import Callable
 
-from pipelines.comparisons import Influence, compare, mean_influence, read_influence, same_images
-from pipelines.leaderboard_entries import Entry, read_entries
+from pipelines.leaderboard.comparisons import Influence, compare, mean_influence, read_influence, same_images
+from pipelines.leaderboard.entries import Entry, read_entries
 from pipelines.tables import COLUMNS, COUNTS, GROUPS, number_of_images, remarks_on
 from zsad_core.benchmarks.published import STATUSES, PublishedFigure, published_figures, published_test_list
 from zsad_core.benchmarks.table import Benchmark

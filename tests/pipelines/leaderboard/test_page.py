@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.page import leaderboard_page
+from pipelines.leaderboard.page import leaderboard_page
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -145,7 +145,7 @@ def test_what_json_cannot_say_is_refused():
 
 
 def assets(ending):
-    folder = resources.files("pipelines") / "page_assets"
+    folder = resources.files("pipelines.leaderboard") / "page_assets"
     return {each.name: each.read_text() for each in folder.iterdir() if each.name.endswith(ending)}
 
 
@@ -155,7 +155,9 @@ def test_the_programme_never_turns_text_into_markup_or_code_and_never_asks_the_n
     assert scripts
     for name, text in scripts.items():
         assert not re.search(forbidden, text), name
-        assert f'"{name}"' in (resources.files("pipelines") / "page.py").read_text(), f"{name} is not on the page"
+        assert f'"{name}"' in (resources.files("pipelines.leaderboard") / "page.py").read_text(), (
+            f"{name} is not on the page"
+        )
 
 
 def luminance(colour):
@@ -190,7 +192,7 @@ def of_the_programme(expression):
     data = json.dumps(json.dumps(leaderboard()))
     lines = [
         f"const document = {{ getElementById: () => ({{ textContent: {data} }}) }};",
-        resources.files("pipelines").joinpath("page_assets/data.js").read_text(encoding="utf-8"),
+        resources.files("pipelines.leaderboard").joinpath("page_assets/data.js").read_text(encoding="utf-8"),
         f"console.log(JSON.stringify({expression}));",
     ]
     printed = subprocess.run(["node", "-"], input="\n".join(lines), capture_output=True, text=True, check=True)

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
+from pipelines.leaderboard.page_details import page_details
 
 from pipelines import shards, storage
-from pipelines.page_details import page_details
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, write_predictions
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import encode, pack_mask, quantise
@@ -195,7 +195,7 @@ def test_merged_results_have_curves_but_no_heat_maps_and_the_first_run_of_an_ent
 def test_equal_runs_give_equal_details_without_torch_or_ray(tmp_path):
     write_run(tmp_path / "run", "parts", mixed_rows(), tmp_path / "shards")
     programme = (
-        "import json, sys\nfrom pipelines.page_details import page_details\n"
+        "import json, sys\nfrom pipelines.leaderboard.page_details import page_details\n"
         f"print(json.dumps(page_details({{'a': [{str(tmp_path / 'run')!r}]}}, {str(tmp_path / 'shards')!r})))\n"
         "sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from pipelines.leaderboard_cells import HIGHLIGHTS, Shown, cell_text, legend, means_table, untrained_note
+from pipelines.leaderboard.cells import HIGHLIGHTS, Shown, cell_text, legend, means_table, untrained_note
 from pipelines.tables import COLUMNS, DASH, percent
 
 _HEAD = r"""% Needs \usepackage{booktabs}; with \usepackage{graphicx} the tables are made to fit the width.

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import leaderboard as job
-from pipelines.comparisons import holm
-from pipelines.leaderboard import leaderboard
-from pipelines.leaderboard_cells import means_table
-from pipelines.leaderboard_latex import escape, leaderboard_latex
-from pipelines.leaderboard_tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
+from pipelines.leaderboard.build import leaderboard
+from pipelines.leaderboard.cells import means_table
+from pipelines.leaderboard.comparisons import holm
+from pipelines.leaderboard.latex import escape, leaderboard_latex
+from pipelines.leaderboard.tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
 from pipelines.tables import COLUMNS, percent
-from tests.pipelines.made_up_runs import HEAD, LINE, write_run
+from tests.pipelines.leaderboard.made_up_runs import HEAD, LINE, write_run
 from zsad_core.benchmarks.table import benchmark as benchmark_of_the_table
 
 HOSTILE = 'a|b_c & $x$ <i>#%{}~^\\ "é" 日本'
@@ -297,7 +297,7 @@ def test_the_command_writes_the_same_bytes_in_any_process_without_torch_and_ray(
         "assert not {'torch', 'ray'} & sys.modules.keys()"
     )
     command = [sys.executable, "-c", code, *arguments, "--out", str(outs[1])]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], capture_output=True)
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], capture_output=True)
     names = ["leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.md", "leaderboard.tex"]
     assert [sorted(path.name for path in out.iterdir()) for out in outs] == [names, names]
     assert all((outs[0] / name).read_bytes() == (outs[1] / name).read_bytes() for name in names)

@@ -13,10 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipelines.comparisons import holm
-from pipelines.leaderboard import leaderboard
+from pipelines.leaderboard.build import leaderboard
+from pipelines.leaderboard.comparisons import holm
 from pipelines.predictions import partition_uri
-from tests.pipelines.made_up_runs import HEAD, LINE, change_results, influence_of, of, variance_and_freedom, write_run
+from tests.pipelines.leaderboard.made_up_runs import (
+    HEAD,
+    LINE,
+    change_results,
+    influence_of,
+    of,
+    variance_and_freedom,
+    write_run,
+)
 from zsad_core.errors import ZsadError
 
 

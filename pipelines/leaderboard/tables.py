@@ -6,8 +6,7 @@ import csv
 import io
 from typing import Any
 
-from pipelines.comparisons import holm
-from pipelines.leaderboard_cells import (
+from pipelines.leaderboard.cells import (
     HIGHLIGHTS,
     OTHER_IMAGES,
     Shown,
@@ -18,6 +17,7 @@ from pipelines.leaderboard_cells import (
     shown_cell,
     untrained_note,
 )
+from pipelines.leaderboard.comparisons import holm
 from pipelines.tables import COLUMNS, COUNTS, GROUPS, Column, escape, markdown_table, one_line, percent, text_table
 
 ALPHA = 0.05
