@@ -8,66 +8,20 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
+from tests.e2e.conftest import OPTIONS, zsad
 from tests.plain_check import main as plain_check
-from zsad_core.benchmarks.drawn import draw_mvtec, draw_sample
-
-
-def zsad(*arguments, module=None, timeout=300):
-    """Run `zsad ...`, or `python -m jobs.<module> ...`; returns (exit status, standard output, standard error)."""
-    command = (
-        [sys.executable, "-m", f"jobs.{module}"] if module else [os.path.join(os.path.dirname(sys.executable), "zsad")]
-    )
-    done = subprocess.run(
-        [*command, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=timeout
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    draw_mvtec(str(folder), ["grid", "pill"], normal=4, anomalous=4, size=96)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def shards(source, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    status, out, err = zsad("pack", "--layout", "mvtec", "--name", "drawn", source, folder, "--shard-size", "4")
-    assert status == 0, err
-    assert out.startswith("drawn: 8 normal and 8 anomalous images; categories: 2, shards: 4 (")
-    assert out.endswith(f"MB) in {folder}/drawn\n")
-    return folder
-
-
-OPTIONS = ["--samples", "1", "--image-size", "64"]
-
-
-@pytest.fixture(scope="module")
-def finished(shards, tmp_path_factory):
-    """An undisturbed run: its folder, standard output and standard error."""
-    run = tmp_path_factory.mktemp("finished") / "run"
-    status, out, err = zsad("evaluate", shards, run, *OPTIONS)
-    assert status == 0, err
-    return run, out, err
+from zsad_core.benchmarks.drawn import draw_sample
 
 
 @pytest.mark.slow
-def test_evaluate_and_reduce(finished):
+def test_evaluate(finished):
     run, out, err = finished
     assert "untrained weights: the figures of this run mean nothing" in err
     assert re.search(r"predict: 16 of 16 images, [\d.]+ images/s, .* in all", err)
     assert out.rstrip().endswith(f"tables: {run}/metrics/table.md, table.csv, results.json")
     assert plain_check(str(run)) == 0
-
-    tables = {name: (run / "metrics" / name).read_bytes() for name in ("table.md", "table.csv", "results.json")}
-    for name in tables:
-        (run / "metrics" / name).unlink()
-    status, again, _ = zsad(run, module="reduce")
-    assert status == 0 and again == out
-    assert {name: (run / "metrics" / name).read_bytes() for name in tables} == tables
 
 
 @pytest.mark.slow
@@ -110,17 +64,16 @@ print("driver", status, int(peak) // 1024, "torch" in sys.modules)
 @pytest.mark.slow
 def test_the_driver_stays_small(tmp_path):
     """Packing and evaluating 2,000 images: under 400 MB and no torch in the driver."""
-    from PIL import Image
-
+    drawn = [draw_sample("pill", None if number % 2 else "crack", number, 48, seed=0) for number in range(20)]
+    for folder in ("test/good", "test/crack", "ground_truth/crack"):
+        (tmp_path / "images" / "pill" / folder).mkdir(parents=True)
     for number in range(2000):
-        path = tmp_path / "images" / "pill" / "test" / ("good" if number % 2 else "crack") / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels, mask = draw_sample("pill", None if number % 2 else "crack", number % 20, 48, seed=number // 20)
-        Image.fromarray(pixels).save(path)
+        pixels, mask = drawn[number % 20]
+        pixels[0, 0] = number % 256, number // 256, 0  # no two alike
+        kind = "good" if number % 2 else "crack"
+        Image.fromarray(pixels).save(tmp_path / "images" / "pill" / "test" / kind / f"{number}.png")
         if not number % 2:
-            target = tmp_path / "images" / "pill" / "ground_truth" / "crack" / f"{number}_mask.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask).save(target)
+            Image.fromarray(mask).save(tmp_path / "images" / "pill" / "ground_truth" / "crack" / f"{number}_mask.png")
     for arguments in (
         ["pack", "--layout", "mvtec", "--name", "drawn", tmp_path / "images", tmp_path / "shards"],
         [

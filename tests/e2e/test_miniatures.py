@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from tests.e2e.test_commands import zsad
+from tests.e2e.conftest import zsad
 from tests.plain_check import main as plain_check
 
 NORMAL_AND_ANOMALOUS = {

@@ -9,7 +9,8 @@ from pipelines.leaderboard.page import leaderboard_page
 from tests.e2e.made_up_page import BENCHMARKS, BOARD, ELSEWHERE, HOSTILE, PUBLISHED, REMARK, RUNS, make_details
 
 sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright and a Chromium: pip install playwright; apt-get install chromium"
+    "playwright.sync_api",
+    reason="needs playwright and a Chromium: pip install -e '.[browser]'; apt-get install chromium",
 )
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zsad_core.benchmarks.drawn import draw_mvtec
+from tests.e2e.conftest import OPTIONS
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -84,22 +84,12 @@ def submit_once(environment, *arguments):
 
 
 @pytest.mark.slow
-def test_submitted_jobs_write_what_the_command_writes(head, tmp_path):
-    draw_mvtec(str(tmp_path / "images"), ["pill"], normal=3, anomalous=3, size=96)
-    done = submit(head, "jobs.pack", "--layout", "mvtec", "--name", "drawn", tmp_path / "images", tmp_path / "shards")
-    assert done.returncode == 0, done.stdout + done.stderr
-    arguments = [tmp_path / "shards", tmp_path / "run", "--samples", "1", "--image-size", "64"]
-    done = submit(head, "jobs.evaluate", *arguments)
+def test_a_submitted_job_writes_what_the_command_writes(head, shards, finished, tmp_path):
+    done = submit(head, "jobs.evaluate", shards, tmp_path / "run", *OPTIONS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tables: " in done.stdout
-
-    arguments[1] = tmp_path / "embedded"
-    embedded = subprocess.run(
-        [BIN / "zsad", "evaluate", *map(str, arguments)], check=False, capture_output=True, text=True
-    )
-    assert embedded.returncode == 0, embedded.stderr
-    for name in ("metrics/results.json", "metrics/table.md", "predictions/benchmark=drawn/test-00000-of-00001.parquet"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "embedded" / name).read_bytes(), name
+    for name in ("metrics/results.json", "metrics/table.md", "predictions/benchmark=drawn/test-00000-of-00004.parquet"):
+        assert (tmp_path / "run" / name).read_bytes() == (finished[0] / name).read_bytes(), name
 
 
 def test_cluster_file_is_one_that_ray_takes():

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.pipelines.test_reduce import made_up_run
 from zsad_core.benchmarks.drawn import draw_mvtec
 
 
@@ -68,3 +69,14 @@ def test_validate_names_every_bad_file(zsad, tmp_path, ray_session):
         "pill/test/good/002.png: not an image (PNG, JPEG, JPEG2000, TIFF, BMP, WEBP, GIF, PPM are read)",
         f"{bad}: 16 images looked at, 2 problems",
     ]
+
+
+def test_reduce_prints_the_table_again(zsad, tmp_path, ray_session):
+    made_up_run(tmp_path)
+    status, out, _ = zsad("reduce", tmp_path)
+    assert status == 0 and out.rstrip().endswith(f"tables: {tmp_path}/metrics/table.md, table.csv, results.json")
+    tables = {name: (tmp_path / "metrics" / name).read_bytes() for name in ("table.md", "table.csv", "results.json")}
+    for name in tables:
+        (tmp_path / "metrics" / name).unlink()
+    assert zsad("reduce", tmp_path)[:2] == (0, out)
+    assert {name: (tmp_path / "metrics" / name).read_bytes() for name in tables} == tables

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
-from pipelines.leaderboard.page_details import page_details
 
 from pipelines import shards, storage
+from pipelines.leaderboard.page_details import page_details
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, write_predictions
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import encode, pack_mask, quantise
