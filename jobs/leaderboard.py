@@ -37,14 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    import re
-
     from pipelines import storage
     from pipelines.leaderboard.build import leaderboard
     from pipelines.leaderboard.latex import leaderboard_latex
     from pipelines.leaderboard.page import leaderboard_page
     from pipelines.leaderboard.page_details import page_details
     from pipelines.leaderboard.tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
+    from pipelines.runs import without_credentials
     from zsad_core.errors import ZsadError
 
     out, shards = storage.normalise(options.out), options.shards and storage.normalise(options.shards)
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     runs = {entry["name"]: entry["runs"] for entry in content["entries"] if entry["kind"] == "run"}
     details = page_details(runs, shards)  # before anything is written: it may find a file damaged
     for entry in content["entries"]:
-        entry["runs"] = [re.sub(r"//[^/@\s]+@", "//***@", uri) for uri in entry["runs"]]  # no credentials in files
+        entry["runs"] = [without_credentials(uri) for uri in entry["runs"]]  # no credentials in files
     storage.write_bytes(storage.join(out, "leaderboard.md"), leaderboard_markdown(content).encode())
     storage.write_bytes(storage.join(out, "leaderboard.csv"), leaderboard_csv(content).encode())
     storage.write_bytes(storage.join(out, "leaderboard.tex"), leaderboard_latex(content).encode())

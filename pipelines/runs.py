@@ -46,13 +46,17 @@ def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[st
                 + (f"\n  and {len(differing) - 10} more" if len(differing) > 10 else "")
             )
         return _differences(there["versions"], versions)
-    facts = {"shards": _masked(shards), "versions": versions, "command": [_masked(argument) for argument in sys.argv]}
+    facts = {
+        "shards": without_credentials(shards),
+        "versions": versions,
+        "command": [without_credentials(argument) for argument in sys.argv],
+    }
     storage.write_json(storage.join(run, "run.json"), identity | facts)
     return []
 
 
-def _masked(text: str) -> str:
-    """Without the credentials that a URI may hold: they reach no file."""
+def without_credentials(text: str) -> str:
+    """The text without those that URIs in it may hold: they reach no file."""
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 

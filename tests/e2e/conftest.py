@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from zsad_core.benchmarks.drawn import draw_mvtec
+from tests.drawn_source import draw_mvtec
 
 OPTIONS = ["--samples", "1", "--image-size", "64"]
 

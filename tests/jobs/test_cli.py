@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from tests.drawn_source import draw_mvtec
 from tests.pipelines.test_reduce import made_up_run
-from zsad_core.benchmarks.drawn import draw_mvtec
 
 
 def test_lists(zsad):

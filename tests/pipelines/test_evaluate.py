@@ -17,9 +17,9 @@ from PIL import Image
 from pipelines import engine, shards, storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
+from tests.drawn_source import draw_mvtec
 from tests.plain_check import differences, tables_from_files
 from zsad_core import map_codec
-from zsad_core.benchmarks.drawn import draw_mvtec
 from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import image_pixels, mask_pixels

@@ -13,7 +13,7 @@ from PIL import Image
 from pipelines.pack import pack
 from pipelines.shards import SHARD_SCHEMA
 from pipelines.validate import validate
-from zsad_core.benchmarks.drawn import draw_mvtec
+from tests.drawn_source import draw_mvtec
 from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 

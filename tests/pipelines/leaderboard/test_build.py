@@ -17,18 +17,9 @@ from tests.pipelines.leaderboard.made_up_runs import (
     of,
     read_results,
     variance_and_freedom,
-    write_run,
 )
 from zsad_core.benchmarks.table import benchmark as benchmark_of_the_table
 from zsad_core.errors import UsageError, ZsadError
-
-
-@pytest.fixture
-def make(tmp_path):
-    def run(name, benchmarks, **more):
-        return write_run(tmp_path / name, benchmarks, **more)
-
-    return run
 
 
 def test_one_run_keeps_its_figures(make):

@@ -23,17 +23,8 @@ from tests.pipelines.leaderboard.made_up_runs import (
     influence_of,
     of,
     variance_and_freedom,
-    write_run,
 )
 from zsad_core.errors import ZsadError
-
-
-@pytest.fixture
-def make(tmp_path):
-    def run(name, benchmarks, **more):
-        return write_run(tmp_path / name, benchmarks, **more)
-
-    return run
 
 
 def compared(board, benchmark, group, metric):
