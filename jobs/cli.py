@@ -15,7 +15,9 @@ from pipelines import interrupt
 from zsad_core.errors import UsageError, ZsadError
 
 # Each is a module of this package with configure(parser) and run(arguments) -> exit status.
-JOBS = ("ls", "draw", "pack", "validate", "evaluate", "reduce", "leaderboard", "demo")
+JOBS = (
+    "ls", "draw", "pack", "validate", "pretrain", "train", "export", "evaluate", "reduce", "leaderboard", "demo",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -34,8 +34,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[AUXILIARY=]FILE",
-        help='the method\'s weights and the benchmark they were trained on (VisA=FILE); may be repeated, "random" '
-        "stands for untrained ones (default: random)",
+        help="the method's weights; may be repeated. The authors' files do not say which benchmark they were trained "
+        'on: write VisA=FILE. "random" stands for untrained ones (default: those that zsad brings for its own backbone)',
     )
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default: 518 rounded to the backbone's patch")
     parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")

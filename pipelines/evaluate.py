@@ -10,6 +10,7 @@ from pipelines import engine, predictions, runs, shards, storage
 from pipelines.predict import describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
+from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
 from zsad_core.settings import ScoringSettings, split_backbone
 
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
@@ -34,9 +35,14 @@ def evaluate(
     for shard_set in sets:
         for line in shards.shown_warnings(shard_set.manifest):
             engine.say(line)
-    files, routes = runs.route_checkpoints(
-        checkpoints, {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
-    )
+    auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
+    if settings.method in LEARNING_NOTHING:
+        if checkpoints or settings.backbone != ScoringSettings.backbone:
+            raise UsageError(f"{settings.method} learns nothing: leave out --backbone and --checkpoint")
+        settings = dataclasses.replace(settings, backbone=runs.NONE)
+        files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
+    else:
+        files, routes = runs.route_checkpoints(checkpoints or [runs.UNTRAINED], auxiliaries)
     hashed = _hashed(files)
 
     gpus = engine.resources()["GPU"]
@@ -45,7 +51,8 @@ def evaluate(
         if not os.environ.get("RAY_ADDRESS"):
             raise UsageError("--device cuda: Ray finds no GPU in this machine")
         engine.say("no GPU in the cluster yet: the work waits until one joins")
-    engine.say(f"loading {settings.method} on {settings.backbone}")
+    on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
+    engine.say(f"loading {settings.method}{on}")
     architecture, weights = split_backbone(settings.backbone)
     scoring = {
         name: dataclasses.replace(settings, backbone=architecture + _absolute(weights), checkpoint=_absolute(file))
@@ -66,6 +73,17 @@ def evaluate(
     return reduce([run_uri])
 
 
+def _shipped_checkpoint(settings: ScoringSettings) -> str:
+    shipped = shipped_checkpoint(settings.method)
+    if settings.backbone != ScoringSettings.backbone or not shipped:
+        raise UsageError(
+            f"--checkpoint: name {settings.method}'s weights for {settings.backbone}, a file, or {runs.UNTRAINED} for "
+            "untrained ones"
+        )
+    engine.say(f"no --checkpoint: the weights that zsad brings, trained on drawn images, on {settings.backbone}")
+    return shipped
+
+
 def _absolute(file: str) -> str:
     """A file by its full path, since workers run elsewhere; any other name as it is."""
     return os.path.abspath(file) if os.path.isfile(file) else file
@@ -80,7 +98,7 @@ def _hashed(files: dict[str, str]) -> dict[str, dict]:
     return {
         _file_name(name): {
             "file": _file_name(file),
-            "sha256": None if file == runs.UNTRAINED else storage.sha256(file),
+            "sha256": None if file in (runs.UNTRAINED, runs.NONE) else storage.sha256(file),
         }
         for name, file in files.items()
     }

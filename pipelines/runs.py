@@ -8,12 +8,14 @@ import sys
 from typing import Any
 
 from pipelines import storage
+from zsad_core import checkpoints
 from zsad_core.benchmarks.table import benchmarks as benchmarks_of_the_table
 from zsad_core.errors import UsageError, ZsadError
 
 VERSIONS_OF = ("zsad", "torch", "open_clip_torch", "ray", "pyarrow", "numpy", "pillow", "scipy")
 DEFAULT_AUXILIARY = "VisA"  # the published protocol's auxiliary set for every target but VisA itself
 UNTRAINED = "random"
+NONE = "none"  # stands for the backbone and the checkpoint of a method that learns nothing
 
 
 def check_folder(run: str) -> None:
@@ -99,13 +101,15 @@ def _differences(there: Any, now: Any, path: str = "") -> list[str]:
 def route_checkpoints(options: list[str], auxiliaries: dict[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:
     """Which checkpoint serves which benchmark.
 
-    `options` are `FILE` or `AUXILIARY=FILE`, the benchmark that FILE was trained on, or "random" (untrained).
-    `auxiliaries` maps each target benchmark to the auxiliary set that the published protocol names for it, None for
-    data of one's own. Returns ({name: file}, {target: name}), where name is the auxiliary set, or the file itself
-    where it is not known. Raises UsageError where a target would be its own auxiliary set, or nothing serves it.
+    `options` are `FILE` or `AUXILIARY=FILE`, the benchmark that FILE was trained on, or "random" (untrained); the
+    checkpoints of this package name theirs themselves. `auxiliaries` maps each target benchmark to the auxiliary set
+    that the published protocol names for it, None for data of one's own. Weights trained on a set that is no benchmark
+    of the table serve every target. Returns ({name: file}, {target: name}), where name is the auxiliary set, or the
+    file itself where it is not known. Raises UsageError where a target would be its own auxiliary set, nothing serves
+    it, or AUXILIARY is another than FILE names.
     """
     known: dict[str, str] = {}
-    for option in options or [UNTRAINED]:
+    for option in options:
         name, file = _auxiliary_and_file(option)
         if name in known:
             raise UsageError(f"--checkpoint {option}: {name} is given twice")
@@ -115,31 +119,54 @@ def route_checkpoints(options: list[str], auxiliaries: dict[str, str | None]) ->
     if len(bare := [name for name, file in known.items() if name == file]) > 1:
         raise UsageError(f"--checkpoint {bare[1]}: of several files each needs its auxiliary benchmark, as VisA=FILE")
 
+    told = [name for name, file in known.items() if name != file]
+    anywhere = [name for name in known if name == UNTRAINED or (name in told and name not in _table_names().values())]
+    if len(anywhere) > 1:
+        raise UsageError(f"--checkpoint: weights trained on {' and on '.join(anywhere)} serve every target; give one")
+
     routes = {}
     for target, auxiliary in auxiliaries.items():
-        if auxiliary is None:
-            auxiliary = DEFAULT_AUXILIARY if DEFAULT_AUXILIARY in known else next(iter(known))
-        elif list(known.values()) == [UNTRAINED]:
-            auxiliary = UNTRAINED
-        elif auxiliary not in known:
-            told = [name for name, file in known.items() if name != file]
-            if target in told:
-                raise UsageError(
-                    f"{target} is the auxiliary set of {known[target]}: a model is not judged on what it was trained "
-                    f"on. Add --checkpoint {auxiliary}=FILE, or leave {target} out with --benchmarks"
-                )
+        serving = [auxiliary, *anywhere] if auxiliary else [DEFAULT_AUXILIARY, *known]
+        routes[target] = next((name for name in serving if name in known and name != target), None)
+        if routes[target] is None and target in told:
+            another = f"--checkpoint {auxiliary}=FILE" if auxiliary else "a checkpoint that was trained on other data"
+            raise UsageError(
+                f"{target} is the auxiliary set of {known[target]}: a model is not judged on what it was trained "
+                f"on. Add {another}, or leave {target} out with --benchmarks"
+            )
+        if routes[target] is None:
             raise UsageError(
                 f"{target} is evaluated with weights trained on {auxiliary}: write --checkpoint {auxiliary}=FILE "
-                f"(given: {', '.join(options)}; a file alone does not say what it was trained on)"
+                f"(given: {', '.join(options)}; a file of the authors' does not say what it was trained on)"
             )
-        routes[target] = auxiliary
     return {name: known[name] for name in dict.fromkeys(routes.values())}, routes
 
 
 def _auxiliary_and_file(option: str) -> tuple[str, str]:
-    """`AUXILIARY=FILE` as its parts; a FILE alone, which may hold a "=" too, stands for both."""
-    names = {each.name.casefold(): each.name for each in benchmarks_of_the_table()}
+    """`AUXILIARY=FILE` as its parts, or a FILE alone, which may hold a "=" too, with the set that it names.
+
+    Where nothing names the set, the file stands for it.
+    """
+    names = _table_names()
     name, _, file = option.partition("=")
-    if name.casefold() in names and file != UNTRAINED:
-        return names[name.casefold()], file
-    return (UNTRAINED, UNTRAINED) if file == UNTRAINED else (option, option)
+    if UNTRAINED in (option, file):
+        return UNTRAINED, UNTRAINED
+    told = names.get(name.casefold()) if file else None
+    file = file if told else option
+    own = _named_auxiliary(file)
+    if told and own and told != own:
+        raise UsageError(f"--checkpoint {option}: it was trained on {own}, as the file itself says, not on {told}")
+    return told or own or option, file
+
+
+def _named_auxiliary(file: str) -> str | None:
+    """The auxiliary set that the checkpoint `file` (a path or URI) names; None for the authors', which name none."""
+    if not file.endswith(checkpoints.SUFFIX):
+        return None
+    with storage.local_copy(file) as path:
+        name = checkpoints.read_facts(path)["auxiliary"]
+    return _table_names().get(name.casefold(), name)
+
+
+def _table_names() -> dict[str, str]:
+    return {each.name.casefold(): each.name for each in benchmarks_of_the_table()}

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipelines.runs import is_untrained
+from pipelines.runs import NONE, is_untrained
 
 
 class Column(NamedTuple):
@@ -126,6 +126,8 @@ def made_by(settings: dict) -> str:
         f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
         for auxiliary, facts in settings["checkpoints"].items()
     ]
+    if settings["backbone"] == NONE:
+        return f"{settings['method']}, {settings['image_size']} x {settings['image_size']} pixels; it learns nothing."
     line = (
         f"{settings['method']} on {settings['backbone']}, {settings['image_size']} x {settings['image_size']} pixels, "
         f"{settings['samples']} samples, seed {settings['seed']}, {settings['precision']}; weights: {', '.join(weights)}."

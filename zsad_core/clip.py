@@ -1,7 +1,8 @@
 """The frozen vision-language backbone, built by open_clip: patch tokens, image features and text features.
 
 A backbone is named `ARCHITECTURE:WEIGHTS` (`ViT-L-14-336:openai`, `ViT-B-16:weights.safetensors`,
-`ViT-B-16:random`) or by the file of an OpenAI-format state dict, whose sizes are read off its tensors.
+`ViT-B-16:random`) or by the file of an OpenAI-format state dict, whose sizes are read off its tensors. The backbones
+that this package brings are in zsad_core/backbones.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import logging
 import os
 import warnings
-from importlib import resources
 from typing import Literal, NamedTuple
 
 import open_clip
@@ -21,6 +21,7 @@ from open_clip.model import build_model_from_openai_state_dict, resize_pos_embed
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
+from zsad_core import backbones
 from zsad_core.errors import UsageError, ZsadError
 
 Activation = Literal["gelu", "quick_gelu"]
@@ -69,7 +70,8 @@ class Backbone(nn.Module):
         self.context_length: int = clip.positional_embedding.shape[0]
         depth = len(visual.transformer.resblocks)
         self.quarter_points = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
-        self._tokenizer = open_clip.SimpleTokenizer(context_length=self.context_length)
+        self._tokenizer = backbones.tokenizer(clip.token_embedding.num_embeddings, self.context_length)
+        self._positions = visual.positional_embedding.detach()  # as loaded: the hash is not to depend on the image size
         self._resize_positions(position_resize)
 
     def _resize_positions(self, rule: PositionResize) -> None:
@@ -119,9 +121,10 @@ class Backbone(nn.Module):
         return next(name for name, kind in ACTIVATIONS.items() if isinstance(module, kind))
 
     def weights_sha256(self) -> str:
-        """A hash of all weights, the same whatever file format they came in."""
+        """A hash of all weights, the same whatever file format they came in and at every image size."""
         digest = hashlib.sha256()
-        for key, value in sorted(self.clip.state_dict().items()):
+        state = self.clip.state_dict() | {"visual.positional_embedding": self._positions}
+        for key, value in sorted(state.items()):
             digest.update(f"{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
@@ -148,12 +151,12 @@ def load_backbone(
 
 
 def backbone_names() -> list[str]:
-    """Every `ARCHITECTURE:WEIGHTS` of open_clip that this package can use, its own backbones first."""
-    _register_own_backbones()
+    """Every `ARCHITECTURE:WEIGHTS` that can be used, this package's own first, then open_clip's."""
     pretrained = [
         f"{name}:{tag}" for name, tag in open_clip.list_pretrained() if _is_usable(open_clip.get_model_config(name))
     ]
-    return [f"{name}:{RANDOM}" for name in _own_backbones()] + pretrained
+    own = [f"{name}:{tag}" for name in backbones.names() for tag in (*backbones.tags(name), RANDOM)]
+    return own + pretrained
 
 
 def _is_usable(config: dict) -> bool:
@@ -171,21 +174,8 @@ def _is_usable(config: dict) -> bool:
     )
 
 
-def _own_backbones() -> list[str]:
-    return sorted(
-        file.name.removesuffix(".json")
-        for file in resources.files("zsad_core.backbones").iterdir()
-        if file.name.endswith(".json")
-    )
-
-
-def _register_own_backbones() -> None:
-    with resources.as_file(resources.files("zsad_core.backbones")) as folder:
-        open_clip.add_model_config(folder)
-
-
 def _default_image_size(name: str, patch_size: int, native: int) -> int:
-    if name.split(":")[0] in _own_backbones():
+    if name.split(":")[0] in backbones.names():
         return native
     return max(1, round(518 / patch_size)) * patch_size
 
@@ -205,8 +195,9 @@ def _check_architecture(clip: nn.Module, name: str) -> None:
 
 
 def _clip_by_name(source: str) -> nn.Module:
-    _register_own_backbones()
     name, _, weights = source.partition(":")
+    if name in backbones.names():
+        return _own_clip(source, name, weights)
     if name not in open_clip.list_models():
         raise UsageError(f"{source}: neither a file nor a backbone by name; `zsad ls backbones` lists the names")
     if not _is_usable(open_clip.get_model_config(name)):
@@ -229,6 +220,23 @@ def _clip_by_name(source: str) -> nn.Module:
             return open_clip.create_model(name, pretrained=weights, force_quick_gelu=quick_gelu)
     except Exception as error:  # network, hub and checkpoint failures of any kind
         raise ZsadError(f"{source}: its weights could not be had ({_first_line(error)})") from error
+
+
+def _own_clip(source: str, name: str, weights: str) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        clip = backbones.build(name)
+    if weights == RANDOM:
+        return clip
+    file = backbones.tags(name).get(weights, weights)
+    if not os.path.isfile(file):
+        known = ", ".join([*backbones.tags(name), "a file", f"{RANDOM} (untrained)"])
+        raise UsageError(f"{source}: no such weights; write {name}:WEIGHTS with one of {known}")
+    try:
+        clip.load_state_dict(read_tensors(file))
+    except RuntimeError as error:
+        raise ZsadError(f"{file}: its tensors do not fit {name} ({_first_line(error)})") from None
+    return clip
 
 
 def _clip_from_file(path: str) -> nn.Module:

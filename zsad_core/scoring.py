@@ -38,7 +38,7 @@ class Scorer:
         self.method = module.build(settings.backbone, settings.checkpoint, settings.image_size, settings.samples).to(
             settings.device
         )
-        self.image_size: int = self.method.backbone.image_size
+        self.image_size: int = self.method.image_size
 
     def score(
         self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
@@ -91,11 +91,9 @@ class Scorer:
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size."""
-        backbone = self.method.backbone
         return {
             "image_size": self.image_size,
-            "activation": backbone.activation,
-            "backbone_sha256": backbone.weights_sha256(),
+            **self.method.weights_facts(),
             "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
             "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
             "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),

@@ -17,7 +17,7 @@ Device = Literal["cpu", "cuda"]
 class ScoringSettings:
     """A method with its weights, and how it is run.
 
-    method: a name of zsad_core.methods. backbone: see zsad_core.clip. checkpoint: a file, or "random" (untrained).
+    method: a name of zsad_core.methods. backbone: see zsad_core.clip. checkpoint: a file of weights, or "random" (untrained).
     image_size: pixels of the model's square input, None for the backbone's default. samples: prompt samples R of an
     image. threads: CPU threads of one model; 1 by default, so that the number of models on a machine changes no sum's
     order. batch_size (images at once) and device: None leaves them to the hardware, see `on`.

@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from jobs import draw
+from zsad_core.benchmarks.drawn.auxiliary import draw_auxiliary
 from zsad_core.benchmarks.drawn.miniatures import MINIATURES, SIZE, draw_miniature
 from zsad_core.errors import UsageError, ZsadError
 
@@ -35,6 +36,14 @@ def test_by_default_all_at_the_default_size(tmp_path, monkeypatch):
     )
     run(tmp_path)
     assert drawn == [(name, str(tmp_path / name), SIZE, 0) for name in MINIATURES]
+
+
+def test_the_auxiliary_set_is_drawn_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("zsad_core.benchmarks.drawn.auxiliary.CATEGORIES", 2)
+    monkeypatch.setattr(draw_auxiliary, "__kwdefaults__", draw_auxiliary.__kwdefaults__ | {"categories": 2})
+    assert run(tmp_path / "job", "drawnworld", "--size", 40) == 0
+    draw_auxiliary(str(tmp_path / "function"), categories=2, size=40)
+    assert contents(tmp_path / "job" / "DrawnWorld") == contents(tmp_path / "function")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from zsad_core import map_codec
 from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import image_pixels, mask_pixels
+from zsad_core.methods import bayes_pfl
+from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save
 from zsad_core.scoring import Scorer
 
 CATEGORIES = ["grid", "pill", "wood"]
@@ -169,23 +171,24 @@ def test_nothing_is_written_where_the_model_is_wrong(packed, settings, tmp_path)
         assert not (tmp_path / "run").exists()
 
 
-def test_two_auxiliary_sets_in_one_run(source, settings, bayes_pfl_golden, tmp_path):
-    """A benchmark of the table and its opposite, each with the weights that the protocol names."""
+def test_two_auxiliary_sets_in_one_run(source, settings, tmp_path):
+    """A benchmark of the table and its opposite, each with the weights that the protocol names: a file of the authors',
+    whose auxiliary set has to be told, and one of our own, which names it, on any storage."""
     for name, auxiliary in (("drawn", "VisA"), ("other", "MVTec-AD")):
         pack(own_benchmark(name), str(source), str(tmp_path / "shards"))
         uri = str(tmp_path / "shards" / name / "manifest.json")
         storage.write_json(uri, storage.read_json(uri) | {"auxiliary": auxiliary})
-    weights = torch.load(bayes_pfl_golden.checkpoint, weights_only=True)
-    weights["MyModel"]["temperature_pixel"] += 0.5
-    torch.save(weights, tmp_path / "mvtec.pth")
-    checkpoints = [f"VisA={settings.checkpoint}", f"MVTec-AD={tmp_path / 'mvtec.pth'}"]
+    model = bayes_pfl.build(settings.backbone, settings.checkpoint, settings.image_size, samples=1)
+    model.pixel_temperature.data += 0.5
+    save(model, str(tmp_path / "mvtec.safetensors"), facts_of(model, "MVTec-AD", {}))
+    checkpoints = [f"VisA={settings.checkpoint}", f"file://{tmp_path / 'mvtec.safetensors'}"]
     evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, checkpoints)
     here, there = (rows_of(str(tmp_path / "run"), name) for name in ("drawn", "other"))
     assert all(row["score_text"] == there[key]["score_text"] for key, row in here.items())
     assert all(row["score_map"] != there[key]["score_map"] for key, row in here.items())
     recorded = storage.read_json(str(tmp_path / "run" / "run.json"))
     assert recorded["benchmarks"]["other"]["checkpoint"] == "MVTec-AD"
-    assert recorded["settings"]["checkpoints"]["MVTec-AD"]["sha256"] == sha256_of(tmp_path / "mvtec.pth")
+    assert recorded["settings"]["checkpoints"]["MVTec-AD"]["sha256"] == sha256_of(tmp_path / "mvtec.safetensors")
 
 
 def sha256_of(path):

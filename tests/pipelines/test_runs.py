@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from pipelines.runs import open_run, read_run, route_checkpoints
 from zsad_core.errors import UsageError, ZsadError
@@ -106,7 +108,7 @@ def test_a_file_name_may_hold_an_equals_sign():
     assert route_checkpoints([f"visa={file}"], {"HeadCT": "VisA"})[0] == {"VisA": file}
 
 
-@pytest.mark.parametrize("options", [[], ["random"], ["VisA=random"]])
+@pytest.mark.parametrize("options", [["random"], ["VisA=random"]])
 def test_untrained_weights_serve_every_target(options):
     assert route_checkpoints(options, TARGETS) == ({"random": "random"}, dict.fromkeys(TARGETS, "random"))
 
@@ -127,3 +129,56 @@ def test_untrained_weights_serve_every_target(options):
 def test_wrong_checkpoints(options, message):
     with pytest.raises(UsageError, match=message):
         route_checkpoints(options, TARGETS)
+
+
+def own_checkpoint(folder, auxiliary):
+    """A checkpoint of this package's, as far as its head goes, as `<folder>/<auxiliary>.safetensors`."""
+    facts = {
+        "method": "bayes-pfl", "auxiliary": auxiliary, "stage": 2, "backbone": "clip.pt", "backbone_sha256": "aa",
+        "image_size": 98, "activation": "gelu", "training": {},
+    }  # fmt: skip
+    path = str(folder / f"{auxiliary}.safetensors")
+    safetensors.numpy.save_file({"x": np.zeros(1, np.float32)}, path, {"zsad": json.dumps(facts)})
+    return path
+
+
+def test_own_checkpoints_name_their_auxiliary_set(tmp_path):
+    visa, mvtec = own_checkpoint(tmp_path, "visa"), own_checkpoint(tmp_path, "MVTec-AD")
+    files, routes = route_checkpoints([visa, mvtec], TARGETS | {"cookies": None})
+    assert files == {"VisA": visa, "MVTec-AD": mvtec}
+    assert routes == {"MVTec-AD": "VisA", "VisA": "MVTec-AD", "HeadCT": "VisA", "cookies": "VisA"}
+    assert route_checkpoints([f"VisA={visa}", f"MVTec-AD={mvtec}"], TARGETS)[0] == files
+    assert route_checkpoints(["VisA=a.pth", mvtec], TARGETS)[0] == {"VisA": "a.pth", "MVTec-AD": mvtec}
+
+
+def test_own_checkpoints_from_a_uri(tmp_path):
+    uri = f"file://{own_checkpoint(tmp_path, 'VisA')}"
+    assert route_checkpoints([uri], {"HeadCT": "VisA"}) == ({"VisA": uri}, {"HeadCT": "VisA"})
+
+
+def test_weights_trained_outside_the_table_serve_every_target(tmp_path):
+    drawn, mine = own_checkpoint(tmp_path, "DrawnWorld"), own_checkpoint(tmp_path, "mine")
+    everything = TARGETS | {"cookies": None}
+    assert route_checkpoints([drawn], everything) == ({"DrawnWorld": drawn}, dict.fromkeys(everything, "DrawnWorld"))
+    _, routes = route_checkpoints([drawn, "VisA=a.pth"], everything)
+    assert routes == {"MVTec-AD": "VisA", "VisA": "DrawnWorld", "HeadCT": "VisA", "cookies": "VisA"}
+    with pytest.raises(UsageError, match="mine is the auxiliary set of .*/mine.safetensors: a model is not judged"):
+        route_checkpoints([mine], {"HeadCT": "VisA", "mine": None})
+    with pytest.raises(UsageError, match="trained on DrawnWorld and on mine serve every target"):
+        route_checkpoints([drawn, mine], everything)
+
+
+def test_wrong_own_checkpoints(tmp_path):
+    visa, mvtec = own_checkpoint(tmp_path, "VisA"), own_checkpoint(tmp_path, "MVTec-AD")
+    (tmp_path / "half.safetensors").write_bytes(b"nothing")
+    for options, message in [
+        ([f"MVTec-AD={visa}"], "it was trained on VisA, as the file itself says, not on MVTec-AD"),
+        ([visa, f"VisA={visa}"], "VisA is given twice"),
+        ([visa], "VisA is the auxiliary set of .*VisA.safetensors: a model is not judged on what it was trained"),
+        ([mvtec], "MVTec-AD is the auxiliary set of .*Add --checkpoint VisA=FILE"),
+        ([visa, "random"], "untrained weights cannot stand beside"),
+        ([str(tmp_path / "half.safetensors")], "half.safetensors: damaged"),
+        ([str(tmp_path / "none.safetensors")], "none.safetensors: no such file"),
+    ]:
+        with pytest.raises(ZsadError, match=message):
+            route_checkpoints(options, TARGETS)

@@ -1,1 +1,70 @@
-"""open_clip configurations of the backbones that this package trains itself."""
+"""The backbones that this package brings: open_clip ViTs with a convolutional stem and a shortened CLIP vocabulary.
+
+Each is a `<name>.json` (open_clip's configuration, and `stem`) and weights `<name>-<tag>.safetensors`.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import open_clip
+from torch import nn
+
+FOLDER = Path(__file__).parent
+BYTE_TOKENS = 512  # a token for every byte, within a word and at its end
+SPECIAL_TOKENS = 2  # start and end of text
+
+
+def names() -> list[str]:
+    return sorted(file.stem for file in FOLDER.glob("*.json"))
+
+
+def tags(name: str) -> dict[str, str]:
+    """Tag -> file of the weights that this package brings for the backbone `name`."""
+    return {file.stem.removeprefix(f"{name}-"): str(file) for file in sorted(FOLDER.glob(f"{name}-*.safetensors"))}
+
+
+def build(name: str) -> nn.Module:
+    """The open_clip model of the own backbone `name`, with fresh weights."""
+    config = json.loads((FOLDER / f"{name}.json").read_text())
+    stem = config.pop("stem")
+    clip = open_clip.CLIP(**config)
+    clip.visual.conv1 = _stem(stem, config["vision_cfg"]["width"])
+    return clip
+
+
+def _stem(plan: list[tuple[int, int]], width: int) -> nn.Sequential:
+    """Convolutions of (channels, stride), overlapping and normalised, in place of the patch embedding.
+
+    A plain patch embedding learned nothing in the time that a small machine has; normalised convolutions learn at once
+    (Xiao et al., "Early convolutions help transformers see better", 2021). A group norm of one group is a function of
+    its image alone, whatever the batch.
+    """
+    layers: list[nn.Module] = []
+    before = 3
+    for channels, stride in plan:
+        convolution = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
+        layers += [convolution, nn.GroupNorm(1, channels), nn.GELU()]
+        before = channels
+    return nn.Sequential(*layers, nn.Conv2d(before, width, 1))
+
+
+def tokenizer(vocabulary: int, context_length: int) -> open_clip.SimpleTokenizer:
+    """CLIP's byte-pair tokenizer with only the first merges, as many as a vocabulary of that size holds.
+
+    Rare words fall into more and shorter pieces, so any text can still be encoded.
+    """
+    full = open_clip.SimpleTokenizer(context_length=context_length)
+    if vocabulary == full.vocab_size:
+        return full
+    merges = vocabulary - BYTE_TOKENS - SPECIAL_TOKENS
+    words = [*islice(full.encoder, BYTE_TOKENS + merges), *list(full.encoder)[-SPECIAL_TOKENS:]]
+    full.encoder = {word: number for number, word in enumerate(words)}
+    full.decoder = {number: word for word, number in full.encoder.items()}
+    full.bpe_ranks = dict(islice(full.bpe_ranks.items(), merges))
+    full.vocab_size = vocabulary
+    full.sot_token_id, full.eot_token_id = vocabulary - 2, vocabulary - 1
+    full.all_special_ids = [full.sot_token_id, full.eot_token_id]
+    return full

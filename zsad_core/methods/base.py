@@ -3,15 +3,22 @@
 A method's package holds `PROTOCOL` (a Protocol) and
 `build(backbone, checkpoint, image_size, samples) -> Method`, where `backbone` and `checkpoint` are the names or files
 that the user gave, `checkpoint` may be "random" (untrained) and `image_size` None (the backbone's default).
+
+A method that can be trained has a module `training` in its package, with
+`recipe(auxiliary, published) -> Recipe`, where `auxiliary` is the benchmark learnt from and `published` says that the
+authors' own rule of validation is followed; `untrained(backbone, image_size, seed) -> Method`, ready to learn; and
+`save(model, path, auxiliary, training)`, which writes a checkpoint for `build` with all that made it (see
+zsad_core.checkpoints).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 from zsad_core.clip import Backbone
@@ -49,9 +56,23 @@ class Prediction(NamedTuple):
 
 
 class Method(nn.Module):
-    """A backbone with a method's weights, ready to score images; a pure function of images, prompts and noise."""
+    """A backbone with a method's weights, ready to score images; a pure function of images, prompts and noise.
+
+    A method that learns nothing has no backbone; it overrides the two members that ask for it. `samples`: prompt
+    samples of an image, for which draw_noise draws.
+    """
 
     backbone: Backbone
+    samples: int
+
+    @property
+    def image_size(self) -> int:
+        """S, side of the square input."""
+        return self.backbone.image_size
+
+    def weights_facts(self) -> dict[str, str]:
+        """What tells the backbone from others, for run.json."""
+        return {"activation": self.backbone.activation, "backbone_sha256": self.backbone.weights_sha256()}
 
     @abstractmethod
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Any:
@@ -60,3 +81,53 @@ class Method(nn.Module):
     @abstractmethod
     def forward(self, images: Tensor, prompts: Sequence[str], noise: Any) -> Prediction:
         """`images` (B, 3, S, S), normalised; `prompts` B class names; `noise` as draw_noise gives it."""
+
+
+class Batch(NamedTuple):
+    """What one step of training sees of B samples.
+
+    images (B, 3, S, S), normalised. masks (B, S, S), 1.0 where anomalous, else 0.0. labels (B,) int64, 0 or 1.
+    prompts: B class names. keys: B names of samples, no two alike in the training set.
+    """
+
+    images: Tensor
+    masks: Tensor
+    labels: Tensor
+    prompts: Sequence[str]
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training, by Adam.
+
+    begin(model): makes it ready for the stage and returns the parameters that learn, as groups for Adam with each
+    group's highest `lr`. losses(model, batch, *key): named scalars whose sum is minimised; what they draw is keyed by
+    `key`, which names the step. rate(step, steps): the factor of all learning rates at the step, counted from 0, of
+    all. judged_by: the average precision of the validation that ends the stage; None: it takes all its epochs and
+    keeps its last weights. restores_best: whether it ends with the weights of its best epoch, or of its last.
+    """
+
+    begin: Callable[[Method], list[dict[str, Any]]]
+    losses: Callable[..., dict[str, Tensor]]
+    rate: Callable[[int, int], float]
+    judged_by: Literal["pixel", "image"] | None = None
+    restores_best: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a method is trained; the user may change epochs and batch size.
+
+    epochs: the most that a stage takes. augment: pixels (H, W, 3), mask (H, W) and a generator to both changed; see
+    zsad_core.augmentation. mosaic: probability that a sample is four anomalous images of its category instead.
+    validation_samples: prompt samples of an image in validation.
+    """
+
+    stages: tuple[Stage, ...]
+    epochs: int
+    batch_size: int
+    adam_betas: tuple[float, float] = (0.5, 0.999)
+    augment: Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]] | None = None
+    mosaic: float = 0.0
+    validation_samples: int = 1

@@ -1,18 +1,25 @@
-"""The authors' Bayes-PFL checkpoints: their names and shapes translated into ours."""
+"""Bayes-PFL's checkpoints: our own, and the authors', whose names and shapes are translated both ways."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from zsad_core.clip import read_tensors
-from zsad_core.errors import ZsadError
+from zsad_core.checkpoints import ENTRY
+from zsad_core.clip import Activation, read_tensors
+from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods.bayes_pfl.model import BayesPFL
+from zsad_core.settings import split_backbone
 
-# Ours <- theirs, by prefix. Their file repeats the encoders inside the flows and keeps decoders that nothing uses.
+NAME = "bayes-pfl"
+RELEASED_ACTIVATION: Activation = "gelu"  # of the authors' program in both towers, whatever the backbone's own
+
+# Ours: theirs, by prefix.
 PREFIXES = {
     "bank.context": "prompt_context",
     "bank.normal": "prompt_state_normal",
@@ -42,6 +49,62 @@ PREFIXES = {
     "text_mapping": "class_mapping",
     "image_mapping": "image_mapping",
 }
+# Their tensors' further axes of length one, by our names.
+AXES = {
+    "attention.query.weight": (..., None),
+    "normal_flow.u": (None, ..., None),
+    "normal_flow.w": (None, slice(None), None),
+    "normal_flow.b": (None, slice(None), None, None),
+    "normal_flow.state": (None,),
+    "abnormal_flow.u": (None, ..., None),
+    "abnormal_flow.w": (None, slice(None), None),
+    "abnormal_flow.b": (None, slice(None), None, None),
+    "abnormal_flow.state": (None,),
+}
+# Their flows, each with the name of the encoder that stands in it once more.
+FLOWS = {"PFL_context": "context", "PFL_normal": "state", "PFL_abnormal": "state"}
+
+
+def facts_of(model: BayesPFL, auxiliary: str, training: dict) -> dict:
+    """The facts of a checkpoint of `model` (see zsad_core.checkpoints.FACTS), files by their name alone."""
+    backbone = model.backbone
+    architecture, weights = split_backbone(backbone.name)
+    return {
+        "method": NAME,
+        "auxiliary": auxiliary,
+        "stage": 2 if model.fused_image_score else 1,
+        "backbone": architecture + os.path.basename(weights),
+        "backbone_sha256": backbone.weights_sha256(),
+        "image_size": backbone.image_size,
+        "activation": backbone.activation,
+        "training": training,
+    }
+
+
+def save(model: BayesPFL, path: str, facts: dict) -> None:
+    """Write the method's weights and `facts` (see facts_of) as `path`; equal content gives equal bytes."""
+    metadata = {ENTRY: json.dumps(facts, sort_keys=True, ensure_ascii=False)}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in _method_state(model).items()}
+    safetensors.torch.save_file(tensors, path, metadata)
+
+
+def load(model: BayesPFL, path: str, facts: dict) -> None:
+    """Copy the weights of our checkpoint `path`, whose head holds `facts`, into `model`.
+
+    Raises ZsadError when tensors are missing, or when it was made for another backbone, of these widths or others.
+    """
+    tensors, ours, backbone = read_tensors(path), _method_state(model), model.backbone
+    if differing := sorted(tensors.keys() ^ ours.keys()):
+        raise ZsadError(f"{path}: not a complete {NAME} checkpoint (missing or unknown: {', '.join(differing[:3])})")
+    for key, like in ours.items():
+        if tensors[key].shape != like.shape:
+            raise _another_backbone(path, key, tensors[key], like, model)
+    if facts["backbone_sha256"] != (sha256 := backbone.weights_sha256()):
+        raise ZsadError(
+            f"{path}: made for another backbone: it was trained on {facts['backbone']} with weights "
+            f"{facts['backbone_sha256'][:8]}, those of {backbone.name} are {sha256[:8]}"
+        )
+    model.load_state_dict(tensors, strict=False)
 
 
 def trained_stage(path: str) -> int:
@@ -59,21 +122,63 @@ def load_released(model: BayesPFL, path: str) -> None:
     theirs = content.get("MyModel")
     if not isinstance(theirs, dict):
         raise ZsadError(f"{path}: not a Bayes-PFL checkpoint (it holds no 'MyModel' with the weights)")
-    ours = {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")}
-    translated = {key: _translate(key, like, theirs, path, model) for key, like in ours.items()}
+    translated = {key: _translate(key, like, theirs, path, model) for key, like in _method_state(model).items()}
     model.load_state_dict(translated, strict=False)
 
 
-def _translate(key: str, like: Tensor, theirs: dict, path: str, model: BayesPFL) -> Tensor:
+def save_released(model: BayesPFL, path: str) -> None:
+    """Write the weights as the authors' program reads them, with every key that it asks for.
+
+    Their file holds each encoder once more in every flow that uses it: the same tensors here. It also holds decoders
+    (shaped as an encoder's mean) and a layer `p_mu` in each flow, which nothing uses: zeros here. Raises UsageError
+    where the file's name would tell another stage than the model's, or the activation is not theirs.
+    """
+    stage = 2 if model.fused_image_score else 1
+    if trained_stage(path) != stage:
+        raise UsageError(
+            f"{path}: the name must tell that training stage {stage} made it, as epoch_post_30_{stage}.pth"
+        )
+    if model.backbone.activation != RELEASED_ACTIVATION:
+        raise ZsadError(
+            f"{path}: cannot be written: it was trained with {model.backbone.activation}, the authors' program "
+            f"knows {RELEASED_ACTIVATION} alone"
+        )
+    theirs = {_their_name(key): value.detach().cpu()[AXES.get(key, ...)] for key, value in _method_state(model).items()}
+    width = model.backbone.embed_dim
+    for flow, owner in FLOWS.items():
+        for key, value in [*theirs.items()]:
+            if key.startswith(f"{owner}_encoder."):
+                part = key.removeprefix(f"{owner}_encoder.")
+                theirs[f"{flow}.encoder.{part}"] = value
+                if part.startswith("weight_mean."):
+                    theirs[f"{flow}.decoder.{part}"] = theirs[f"{owner}_decoder.{part}"] = torch.zeros_like(value)
+        theirs |= {f"{flow}.p_mu.0.weight": torch.zeros(width, width), f"{flow}.p_mu.0.bias": torch.zeros(width)}
+    torch.save({"MyModel": theirs}, path)
+
+
+def _method_state(model: BayesPFL) -> dict[str, Tensor]:
+    return {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")}
+
+
+def _their_name(key: str) -> str:
     prefix = next(prefix for prefix in PREFIXES if key == prefix or key.startswith(prefix + "."))
-    their_key = PREFIXES[prefix] + key[len(prefix) :]
+    return PREFIXES[prefix] + key[len(prefix) :]
+
+
+def _translate(key: str, like: Tensor, theirs: dict, path: str, model: BayesPFL) -> Tensor:
+    their_key = _their_name(key)
     value = theirs.get(their_key)
     if not isinstance(value, torch.Tensor):
         raise ZsadError(f"{path}: not a complete Bayes-PFL checkpoint (no tensor '{their_key}')")
-    # Theirs carry axes of length one (a convolution of width one, broadcast axes): the others must agree.
+    # Axes of length one tell nothing of the backbone: the others must agree.
     if [n for n in value.shape if n != 1] != [n for n in like.shape if n != 1]:
-        raise ZsadError(
-            f"{path}: made for another backbone: '{their_key}' is {tuple(value.shape)}, but {model.backbone.name} "
-            f"(embedding {model.backbone.embed_dim}, vision width {model.backbone.vision_width}) needs {tuple(like.shape)}"
-        )
+        raise _another_backbone(path, their_key, value, like, model)
     return value.float().reshape(like.shape)
+
+
+def _another_backbone(path: str, key: str, value: Tensor, like: Tensor, model: BayesPFL) -> ZsadError:
+    backbone = model.backbone
+    return ZsadError(
+        f"{path}: made for another backbone: '{key}' is {tuple(value.shape)}, but {backbone.name} "
+        f"(embedding {backbone.embed_dim}, vision width {backbone.vision_width}) needs {tuple(like.shape)}"
+    )

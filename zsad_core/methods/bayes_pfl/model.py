@@ -1,4 +1,4 @@
-"""Bayes-PFL (Qu et al., "Bayesian Prompt Flow Learning for Zero-Shot Anomaly Detection", CVPR 2025): inference.
+"""Bayes-PFL (Qu et al., "Bayesian Prompt Flow Learning for Zero-Shot Anomaly Detection", CVPR 2025): the model.
 
 Many images at once, all prompt samples together. D: embedding width, V: vision width, N: patches, R: samples,
 T = (bank size) x R: prompt pairs of an image.
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from zsad_core.anomaly_map import upsampled_probability
 from zsad_core.clip import Backbone
 from zsad_core.methods.base import Method, Prediction
-from zsad_core.methods.bayes_pfl.flow import AgnosticFlow, GaussianEncoder, ImageFlow
+from zsad_core.methods.bayes_pfl.flow import AgnosticFlow, FlowSample, GaussianEncoder, ImageFlow
 from zsad_core.noise import standard_normal
 
 LAYERS = 4
@@ -31,6 +31,14 @@ class Noise(NamedTuple):
     context: Tensor
     normal: Tensor
     abnormal: Tensor
+
+
+class PromptSamples(NamedTuple):
+    """Samples of the three flows: `context` an image each, `normal` and `abnormal` one batch entry for all images."""
+
+    context: FlowSample
+    normal: FlowSample
+    abnormal: FlowSample
 
 
 class PromptBank(nn.Module):
@@ -114,18 +122,31 @@ class BayesPFL(Method):
 
     def text_features(self, feature: Tensor, prompts: Sequence[str], noise: Noise) -> Tensor:
         """Normalised text features (B, 2, T, D), normal before abnormal; sample outer, bank inner along T."""
-        context_shift = self.context_flow(self.context_encoder(feature, noise.context), feature)
-        state_shift = torch.stack(
-            [self.normal_flow(self.state_encoder, noise.normal), self.abnormal_flow(self.state_encoder, noise.abnormal)]
-        )
-        context = self.bank.context + context_shift[:, :, None, None]  # (B, R, bank, P, D)
-        state = torch.stack([self.bank.normal, self.bank.abnormal])[:, None] + state_shift[:, :, None, None]
+        return self.encode_prompts(prompts, self.sample_flows(feature, noise))
 
-        batch, samples, bank, context_length, width = context.shape
+    def sample_flows(self, feature: Tensor, noise: Noise) -> PromptSamples:
+        """What the flows make of image features (B, D) and noise."""
+        return PromptSamples(
+            self.context_flow(self.context_encoder, feature, noise.context),
+            self.normal_flow(self.state_encoder, noise.normal),
+            self.abnormal_flow(self.state_encoder, noise.abnormal),
+        )
+
+    def encode_prompts(self, prompts: Sequence[str], samples: PromptSamples, of_bank: slice = slice(None)) -> Tensor:
+        """Normalised text features (B, 2, T, D) of the bank's prompts `of_bank`, moved by the flows' samples."""
+        context = self.bank.context[of_bank] + samples.context.z[:, :, None, None]  # (B, R, bank, P, D)
+        state = torch.stack(
+            [
+                self.bank.normal[of_bank] + samples.normal.z[0, :, None, None],
+                self.bank.abnormal[of_bank] + samples.abnormal.z[0, :, None, None],
+            ]
+        )  # (2, R, bank, Q, D)
+
+        batch, count, bank, context_length, width = context.shape
         ids, ends = self.backbone.tokenize([f"X {prompt}".lower() for prompt in prompts])
-        words = self.backbone.embed_tokens(ids.to(feature.device))
+        words = self.backbone.embed_tokens(ids.to(context.device))
         learned = context_length + state.shape[3]
-        shape = (batch, 2, samples, bank)
+        shape = (batch, 2, count, bank)
         sequence = torch.cat(
             [
                 words[:, None, None, None, :1].expand(*shape, 1, width),
@@ -135,33 +156,39 @@ class BayesPFL(Method):
             ],
             dim=-2,
         )
-        ends = (ends + learned - 1)[:, None].expand(batch, 2 * samples * bank)
+        ends = (ends + learned - 1)[:, None].expand(batch, 2 * count * bank)
         text = self.backbone.encode_text(sequence.flatten(0, 3), ends.flatten())
-        return F.normalize(text, dim=-1).view(batch, 2, samples * bank, width)
+        return F.normalize(text, dim=-1).view(batch, 2, count * bank, width)
 
     def image_score(self, text: Tensor, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
         """Mean over the pairs of the abnormal probability of the whole image, (B,) in [0, 1]."""
-        if self.fused_image_score:
-            image = F.normalize(self.image_mapping(feature + self.fusion(tokens)), dim=-1)
-        else:
-            image = F.normalize(feature, dim=-1)
-        similarity = torch.einsum("bstd,bd->bst", F.normalize(self.text_mapping(text), dim=-1), image)
-        difference = self.image_temperature.exp() * (similarity[:, 1] - similarity[:, 0])
-        return difference.float().sigmoid().mean(dim=1)
+        image = self.fused_feature(tokens, feature) if self.fused_image_score else feature
+        return (self.image_temperature.exp() * self.contrast(text, image)).float().sigmoid().mean(dim=1)
+
+    def fused_feature(self, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
+        """Stage 2's image feature (B, D): with what the patches of all layers add to it."""
+        return self.image_mapping(feature + self.fusion(tokens))
+
+    def contrast(self, text: Tensor, image: Tensor) -> Tensor:
+        """How much nearer `image` (B, D) is to the abnormal text of each pair than to the normal one, (B, T)."""
+        text, image = F.normalize(self.text_mapping(text), dim=-1), F.normalize(image, dim=-1)
+        similarity = torch.einsum("bstd,bd->bst", text, image)
+        return similarity[:, 1] - similarity[:, 0]
 
     def anomaly_map(self, text: Tensor, tokens: Sequence[Tensor]) -> Tensor:
         """Mean over layers and pairs of the abnormal probability of each pixel, (B, S, S) in [0, 1]."""
-        backbone = self.backbone
+        maps = (self.layer_map(text, layer_tokens, layer) for layer, layer_tokens in enumerate(tokens))
+        return sum(maps) / len(tokens)
+
+    def layer_map(self, text: Tensor, tokens: Tensor, layer: int) -> Tensor:
+        """Mean over the pairs of the abnormal probability of each pixel at one layer, (B, S, S) in [0, 1]."""
         batch, _, pairs, _ = text.shape
-        total = torch.zeros(batch, backbone.image_size, backbone.image_size, device=text.device)
-        for layer, layer_tokens in enumerate(tokens):
-            aligned, patches = self.attention(text.flatten(1, 2), layer_tokens, layer)
-            # A softmax over two is a sigmoid of their difference, and upsampling is linear: only differences go on.
-            difference = aligned[:, pairs:] - aligned[:, :pairs]
-            logits = self.pixel_temperature.exp() * difference @ patches.transpose(1, 2)
-            logits = logits.float().view(batch, pairs, backbone.grid, backbone.grid)
-            total += upsampled_probability(logits, backbone.image_size)
-        return total / len(tokens)
+        aligned, patches = self.attention(text.flatten(1, 2), tokens, layer)
+        # A softmax over two is a sigmoid of their difference, and upsampling is linear: only differences go on.
+        difference = aligned[:, pairs:] - aligned[:, :pairs]
+        logits = self.pixel_temperature.exp() * difference @ patches.transpose(1, 2)
+        grid = self.backbone.grid
+        return upsampled_probability(logits.float().view(batch, pairs, grid, grid), self.backbone.image_size)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,0 +1,77 @@
+"""Translate a Bayes-PFL checkpoint: ours (.safetensors) into the authors' layout (.pth), or theirs into ours.
+
+zsad export visa.safetensors epoch_post_30_2.pth                    the authors' program reads it
+zsad export epoch_post_9_2.pth visa.safetensors --auxiliary VisA --backbone ViT-L-14-336:openai
+
+The authors' program reads the training stage off the name `epoch_post_<epoch>_<stage>.pth`; any other name says 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="file or URI")
+    parser.add_argument("out", metavar="FILE", help="file or URI to write; its ending says which layout")
+    parser.add_argument("--auxiliary", metavar="NAME", help="the benchmark that the authors' file was trained on")
+    parser.add_argument(
+        "--backbone", metavar="NAME|FILE", help="that it was trained on (default: the one that ours names)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from pipelines import storage
+    from zsad_core.errors import UsageError
+
+    checkpoint, out = storage.normalise(options.checkpoint), storage.normalise(options.out)
+    if {_suffix(checkpoint), _suffix(out)} != {".pth", ".safetensors"}:
+        raise UsageError("one of CHECKPOINT and FILE must end with .pth, the other with .safetensors")
+    if out.endswith(".safetensors") and not (options.auxiliary and options.backbone):
+        raise UsageError(
+            "the authors' file says neither what it was trained on nor with which backbone: "
+            "add --auxiliary NAME and --backbone NAME|FILE"
+        )
+    if out.endswith(".pth") and options.auxiliary:
+        raise UsageError("--auxiliary: our checkpoint names its own, and the authors' layout has no place for it")
+    storage.write_bytes(out, _translated(checkpoint, out, options))
+    print(f"wrote {options.out}")
+    return 0
+
+
+def _suffix(uri: str) -> str:
+    return "." + uri.rpartition(".")[2]
+
+
+def _translated(checkpoint: str, out: str, options: argparse.Namespace) -> bytes:
+    import os
+    import tempfile
+
+    from pipelines import storage
+    from zsad_core.benchmarks.table import benchmarks
+    from zsad_core.checkpoints import read_facts
+    from zsad_core.methods import bayes_pfl
+    from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save, save_released
+    from zsad_core.settings import split_backbone
+
+    with tempfile.TemporaryDirectory(prefix="zsad-") as folder, storage.local_copy(checkpoint) as source:
+        facts = read_facts(source)
+        architecture, weights = split_backbone(options.backbone or facts["backbone"])
+        with storage.local_copy(weights) as local_weights:
+            model = bayes_pfl.build(architecture + local_weights, source, None, samples=1)
+        written = os.path.join(folder, out.rpartition("/")[2])
+        if facts:
+            save_released(model, written)
+        else:
+            names = {each.name.casefold(): each.name for each in benchmarks()}
+            auxiliary = names.get(options.auxiliary.casefold(), options.auxiliary)
+            origin = {"file": checkpoint.rpartition("/")[2], "sha256": storage.sha256(checkpoint)}
+            save(model, written, facts_of(model, auxiliary, {"imported": origin}))
+        with open(written, "rb") as file:
+            return file.read()
+
+
+if __name__ == "__main__":
+    from jobs.cli import run_module
+
+    run_module("export")

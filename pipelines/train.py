@@ -1,0 +1,384 @@
+"""A packed auxiliary benchmark to a checkpoint, on Ray Train with one worker; cut off, it goes on from its last epoch.
+
+One worker, since dice and focal are ratios over a whole batch: of parts of it they would be others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import io
+import os
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+
+# TorchTrainer, made of it, would load torch into the driver, and sets up talk between workers, of which there is one.
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.util.queue import Empty, Queue
+
+from pipelines import engine, interrupt, shards, storage
+from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validation, packed, read_samples
+from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
+from pipelines.runs import VERSIONS_OF, without_credentials
+from zsad_core.benchmarks.table import benchmarks
+from zsad_core.errors import UsageError, ZsadError
+from zsad_core.methods import LEARNING_NOTHING, METHODS
+from zsad_core.settings import split_backbone
+from zsad_core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:  # loads torch
+    from zsad_core.methods.base import Recipe
+
+FACTS, CHECKPOINT, STATE = "train.json", "checkpoint.safetensors", "state.pt"
+LEFT_OPEN = ("image_size", "epochs", "batch_size")  # to the recipe and the backbone, unless the user names them
+RESTARTS = 3  # of a worker that died, in one call; each goes on from the last epoch
+
+Tell = Callable[[str, Any], None]
+"""How a worker speaks to the user: ("say", line), ("expect", (label, images)), ("advance", images)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One training, with nothing left open. facts: the model's, see _describe."""
+
+    run: str
+    settings: TrainingSettings
+    learnt: Part
+    judged: Part
+    published: bool
+    facts: dict[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        """What the checkpoint depends on: files by name and content, so that moving one changes nothing."""
+        settings = dataclasses.asdict(self.settings)
+        architecture, weights = split_backbone(self.settings.backbone)
+        settings |= {"backbone": architecture + weights.rsplit("/", 1)[-1], **self.facts, "published": self.published}
+        return {"settings": settings, "training": self.learnt.recorded(), "validation": self.judged.recorded()}
+
+
+def train(
+    shards_uri: str, run_uri: str, settings: TrainingSettings, auxiliary: str, validation: str
+) -> list[dict[str, float]]:
+    """Train on the benchmark `auxiliary`, or go on where the training in `run_uri` stopped.
+
+    `validation`: see auxiliary.choose_validation; not asked for where the method's recipe has none. Writes train.json,
+    losses.csv, losses.svg and checkpoint.safetensors; returns the rows of losses.csv. Raises ZsadError where the folder
+    holds a training of other settings.
+    """
+    shards_uri, run_uri = storage.normalise(shards_uri), storage.normalise(run_uri)
+    _check(settings.method, run_uri)
+    auxiliary_set = packed(shards_uri, auxiliary)
+    for line in shards.shown_warnings(auxiliary_set.shard_set.manifest):
+        engine.say(line)
+    settings = _on_hardware(settings)
+    engine.say(f"loading {settings.method} on {settings.backbone}")
+    architecture, weights = split_backbone(settings.backbone)
+    settings = dataclasses.replace(settings, backbone=architecture + _absolute(weights))
+    facts = engine.call(_describe, settings, auxiliary_set.benchmark)
+    settings = dataclasses.replace(settings, **{name: facts.pop(name) for name in LEFT_OPEN})
+    learnt, judged = auxiliary_set, dataclasses.replace(auxiliary_set, categories=())
+    if facts.pop("validates"):
+        learnt, judged = choose_validation(shards_uri, auxiliary_set, validation)
+    published = judged.benchmark != learnt.benchmark
+    _say_data(learnt, judged, validation)
+    task = Task(run_uri, settings, learnt, judged, published, facts)
+    for version in _open(task, shards_uri):
+        engine.say(f"this training was begun with other software, its last bits may differ (there | now): {version}")
+    if storage.exists(storage.join(run_uri, CHECKPOINT)):
+        engine.say("finished before: nothing is left to do")
+    else:
+        _fit(task)
+    return read_losses(run_uri)
+
+
+def _say_data(learnt: Part, judged: Part, validation: str) -> None:
+    engine.say(f"learning from {learnt.benchmark}: {', '.join(learnt.categories)}")
+    if judged.categories:
+        engine.say(f"validation on {judged.benchmark}: {', '.join(judged.categories)}")
+    if judged.benchmark != learnt.benchmark:
+        engine.say(
+            "that is a target benchmark: the training sees what it is to be judged on, as the published one does"
+        )
+    if validation == PUBLISHED:
+        engine.say("which categories the authors take is not known: these are the first by name")
+
+
+def evaluation_targets(shards_uri: str, auxiliary: str) -> list[str]:
+    """The packed benchmarks that weights trained on `auxiliary` may be judged on.
+
+    Those of the table name the auxiliary set that is theirs; weights trained on other data serve every other benchmark.
+    """
+    manifests = [each.manifest for each in shards.find_manifests(storage.normalise(shards_uri))]
+    serves_all = auxiliary.casefold() not in (each.name.casefold() for each in benchmarks())
+    return [
+        manifest["benchmark"]
+        for manifest in manifests
+        if manifest["benchmark"].casefold() != auxiliary.casefold()
+        and (serves_all or (manifest["auxiliary"] or auxiliary).casefold() == auxiliary.casefold())
+    ]
+
+
+def _check(method: str, run: str) -> None:
+    if method not in METHODS:
+        raise UsageError(f"no method is named {method}; there are: {', '.join(METHODS)}")
+    if method in LEARNING_NOTHING:
+        raise UsageError(f"{method} learns nothing: there is nothing to train")
+    if storage.exists(run) and not storage.is_directory(run):
+        raise ZsadError(f"{run}: a file; a training is a folder")
+    names = [name for name in storage.list_names(run) if not name.startswith(".")]
+    if names and FACTS not in names:
+        raise ZsadError(f"{run}: not empty and no training (it holds no {FACTS}); choose another folder")
+
+
+def _absolute(file: str) -> str:
+    """A file by its full path, since workers run elsewhere; any other name as it is."""
+    return os.path.abspath(file) if os.path.isfile(file) else file
+
+
+def _on_hardware(settings: TrainingSettings) -> TrainingSettings:
+    """With the device and the threads that Ray's largest machine gives, where they were left open."""
+    gpus = engine.resources()["GPU"]
+    device = settings.device or ("cuda" if gpus else "cpu")
+    if device == "cuda" and not gpus:
+        if not os.environ.get("RAY_ADDRESS"):
+            raise UsageError("--device cuda: Ray finds no GPU in this machine")
+        engine.say("no GPU in the cluster yet: the work waits until one joins")
+    return dataclasses.replace(settings, device=device, threads=settings.threads or _cores())
+
+
+def _cores() -> int:
+    return max([1, *(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])])
+
+
+def _training_module(method: str) -> ModuleType:
+    return importlib.import_module(f"{METHODS[method]}.training")
+
+
+def _describe(settings: TrainingSettings, auxiliary: str) -> dict[str, Any]:
+    """Build the untrained model once: its facts, the recipe's numbers where none were given, and its errors."""
+    module = _training_module(settings.method)
+    recipe: Recipe = module.recipe(auxiliary, False)
+    model = _untrained(module, settings)
+    return {
+        "image_size": model.image_size,
+        "epochs": settings.epochs or recipe.epochs,
+        "batch_size": settings.batch_size or recipe.batch_size,
+        "validates": any(stage.judged_by for stage in recipe.stages),
+        **model.weights_facts(),
+    }
+
+
+def _untrained(module: ModuleType, settings: TrainingSettings) -> Any:
+    architecture, weights = split_backbone(settings.backbone)
+    with storage.local_copy(weights) as backbone:
+        return module.untrained(architecture + backbone, settings.image_size, settings.seed)
+
+
+def _open(task: Task, shards_uri: str) -> list[str]:
+    """Write train.json, or check that the one there says the same; the software that is of another version now."""
+    uri = storage.join(task.run, FACTS)
+    identity = task.identity()
+    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+    versions["python"] = ".".join(map(str, sys.version_info[:3]))
+    if not storage.exists(uri):
+        facts = {
+            "shards": without_credentials(shards_uri),
+            "versions": versions,
+            "command": [without_credentials(argument) for argument in sys.argv],
+        }
+        storage.write_json(uri, identity | facts)
+        return []
+    there = storage.read_json(uri)
+    try:
+        differing = [line for part in identity for line in _differences(part, there[part], identity[part])]
+        other_versions = _differences("versions", there["versions"], versions)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ZsadError(f"{uri}: not what `zsad train` wrote ({error!r}); remove the run, or restore it") from None
+    if differing:
+        raise ZsadError(
+            f"{task.run} holds another training; choose another folder or remove it. What differs (there | now):\n  "
+            + "\n  ".join(differing)
+        )
+    return other_versions
+
+
+def _differences(part: str, there: dict, now: dict) -> list[str]:
+    return [
+        f"{part}.{name}: " + ("not the same files" if name == "files" else f"{there.get(name)} | {now.get(name)}")
+        for name in dict.fromkeys([*there, *now])
+        if there.get(name) != now.get(name)
+    ]
+
+
+def _fit(task: Task) -> None:
+    """Have Ray Train's worker do the task, and show what it tells."""
+    messages = Queue(actor_options={"num_cpus": 0})
+    ended: dict[str, Any] = {}
+    settings = task.settings
+    resources = {"CPU": min(settings.threads, _cores())} | ({"GPU": 1} if settings.device == "cuda" else {})
+
+    def fit() -> None:
+        try:
+            # Ray Train keeps files of its own, of no use here; where the worker dies it starts it again.
+            with tempfile.TemporaryDirectory(prefix="zsad-") as folder:
+                trainer = DataParallelTrainer(
+                    _work,
+                    train_loop_config={"task": task, "messages": messages},
+                    scaling_config=ScalingConfig(
+                        num_workers=1, use_gpu=settings.device == "cuda", resources_per_worker=resources
+                    ),
+                    run_config=RunConfig(
+                        name="train", storage_path=folder, failure_config=FailureConfig(max_failures=RESTARTS)
+                    ),
+                )
+                ended["value"] = trainer.fit().return_value
+        except Exception as error:  # noqa: BLE001, raised in the main thread
+            ended["error"] = error
+
+    # Not in the main thread: there Ray Train would take Ctrl-C for itself, and exit with status 0.
+    thread = threading.Thread(target=fit, daemon=True)
+    thread.start()
+    engine.say("starting the worker")
+    screen = _Screen()
+    for kind, value in _received(messages, thread):
+        getattr(screen, kind)(value)
+    if "error" in ended:
+        raise ended["error"]
+    if failure := ended["value"]["failure"]:
+        raise failure
+
+
+def _received(messages: Queue, thread: threading.Thread) -> Iterator[tuple[str, Any]]:
+    """The worker's messages until the thread ends."""
+    while True:
+        interrupt.check()
+        alive = thread.is_alive()
+        try:
+            yield messages.get(timeout=0.5)
+        except Empty:
+            if not alive:
+                return
+
+
+class _Screen:
+    """Shows what a worker tells (see Tell)."""
+
+    def __init__(self) -> None:
+        self.progress: engine.Progress | None = None
+
+    def say(self, line: str) -> None:
+        if self.progress and self.progress.terminal and self.progress.done < self.progress.total:
+            engine.say("")  # leaves the line of the progress as it stands
+        engine.say(line)
+
+    def expect(self, label_and_images: tuple[str, int]) -> None:
+        self.progress = engine.Progress(*label_and_images)
+
+    def advance(self, images: int) -> None:
+        self.progress.advance(images)
+
+
+def _work(config: dict[str, Any]) -> dict[str, Exception | None]:
+    """What Ray Train's worker runs. An error is a result: Ray Train would try again what cannot succeed."""
+    messages = config["messages"]
+    # Threads that wait must not spin on cores that prepare the next batch; read when torch is loaded, not before here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        carry_out(config["task"], lambda kind, value: messages.put((kind, value)))
+    except (ZsadError, OSError) as error:
+        return {"failure": ZsadError(str(error))}
+    except Exception as error:  # noqa: BLE001, the driver says it in one line
+        if type(error).__name__ == "OutOfMemoryError":
+            return {
+                "failure": ZsadError("the GPU's memory does not suffice: take a smaller --batch-size, and a new RUN")
+            }
+        return {"failure": RuntimeError(traceback.format_exc())}
+    return {"failure": None}
+
+
+def carry_out(task: Task, tell: Tell) -> None:
+    """Train in this process, from the state in `task.run` where there is one, and write everything there."""
+    from zsad_core.training import Trainer
+
+    settings, state_uri = task.settings, storage.join(task.run, STATE)
+    training, validation = (_samples(part, tell) for part in (task.learnt, task.judged))
+    check_classes(task.learnt.benchmark, {sample.label for sample in training})
+    for category in task.judged.categories:
+        labels = {sample.label for sample in validation if sample.category == category}
+        check_classes(f"{task.judged.benchmark}, {category}", labels)
+    module = _training_module(settings.method)
+    recipe = module.recipe(task.learnt.benchmark, task.published)
+    trainer = Trainer(_untrained(module, settings), recipe, settings, training, validation)
+    if storage.exists(state_uri):
+        trainer.resume(_read_state(state_uri))
+        tell("say", f"going on behind stage {trainer.stage_number}, epoch {trainer.epoch}")
+
+    shown_stage = 0
+
+    def advance(images: int) -> None:
+        nonlocal shown_stage
+        if trainer.stage_number != shown_stage:
+            shown_stage = trainer.stage_number
+            left = (settings.epochs - trainer.epoch) * len(training)
+            tell("expect", (f"stage {shown_stage}, at most {settings.epochs} epochs", left))
+        tell("advance", images)
+
+    for row in trainer.epochs(advance):
+        storage.write_bytes(state_uri, _tensors(trainer.state()))
+        storage.write_bytes(storage.join(task.run, CSV), losses_csv(trainer.rows))
+        tell("say", _line(row))
+        if trainer.stage_is_over:
+            kept = trainer.kept_row(trainer.stage_number)
+            tell("say", f"stage {kept['stage']} ends with the weights of epoch {kept['epoch']}")
+    storage.write_bytes(storage.join(task.run, PLOT), losses_plot(trainer.rows))
+    facts = _facts(task, [trainer.kept_row(number + 1) for number in range(len(recipe.stages))])
+    with tempfile.TemporaryDirectory(prefix="zsad-") as folder:
+        path = os.path.join(folder, CHECKPOINT)
+        module.save(trainer.model, path, task.learnt.benchmark, facts)
+        storage.write_bytes(storage.join(task.run, CHECKPOINT), storage.read_bytes(path))
+    storage.remove(state_uri)
+
+
+def _samples(part: Part, tell: Tell) -> list:
+    samples, lines = read_samples(part)
+    for line in lines:
+        tell("say", line)
+    return samples
+
+
+def _tensors(state: dict[str, Any]) -> bytes:
+    import torch
+
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def _read_state(uri: str) -> dict[str, Any]:
+    from zsad_core.clip import read_tensors
+
+    with storage.local_copy(uri) as path:
+        return read_tensors(path)
+
+
+def _line(row: dict[str, Any]) -> str:
+    line = f"stage {row['stage']}, epoch {row['epoch']}: loss {row['loss']:.4f}"
+    if "pixel_ap" in row:
+        line += f", validation AP: pixel {100 * row['pixel_ap']:.1f}, image {100 * row['image_ap']:.1f}"
+    return line + (", the best yet" if row.get("best") else "")
+
+
+def _facts(task: Task, kept: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the checkpoint says about its training: nothing about where and when it was."""
+    figures = [{name: value for name, value in row.items() if name not in ("best", "seconds")} for row in kept]
+    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+    return task.identity() | {"kept_epochs": figures, "versions": versions}

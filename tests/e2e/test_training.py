@@ -1,0 +1,132 @@
+"""`zsad train` killed hard, first all of it, then its worker alone: it ends as a training that nothing disturbed."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import train as pipeline
+from pipelines.auxiliary import choose_validation, packed
+from pipelines.train import Task, carry_out
+from tests.e2e.conftest import zsad
+from tests.e2e.test_ray_job import descendants
+from tests.hand_packed import rows_of, write_packed
+from zsad_core.training_settings import TrainingSettings
+
+BACKBONE = "zsad-small:random"
+OPTIONS = ["--auxiliary", "drawn", "--backbone", BACKBONE, "--image-size", "64", "--epochs", "8", "--batch-size", "3"]
+
+
+@pytest.fixture
+def shards(tmp_path):
+    rows = [row for name in ("grid", "pill", "wood") for row in rows_of("drawn", name, 6, 6, size=64)]
+    write_packed(tmp_path / "shards", "drawn", rows)
+    write_packed(tmp_path / "shards", "target", rows_of("target", "tile", 2, 2, size=64))
+    return str(tmp_path / "shards")
+
+
+def undisturbed(shards, folder):
+    """What the training gives without Ray, in this process: checkpoint and losses without the seconds."""
+    settings = TrainingSettings(backbone=BACKBONE, image_size=64, epochs=8, batch_size=3, threads=1, device="cpu")
+    described = pipeline._describe(settings, "drawn")
+    facts = {name: described[name] for name in ("activation", "backbone_sha256")}
+    learnt, judged = choose_validation(shards, packed(shards, "drawn"), "held-out")
+    carry_out(Task(str(folder), settings, learnt, judged, False, facts), lambda kind, value: None)
+    return results(folder)
+
+
+def results(folder):
+    losses = [line.rpartition(",")[0] for line in (folder / "losses.csv").read_text().splitlines()]
+    return (folder / "checkpoint.safetensors").read_bytes(), losses
+
+
+def wait_for(found, process):
+    deadline = time.monotonic() + 300
+    while not found():
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.05)
+
+
+def runs(process_id):
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def end(process_id):
+    try:
+        os.kill(process_id, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def workers(process):
+    """Process ids of Ray Train's workers below a process."""
+    found = []
+    for process_id in descendants(process.pid):
+        try:
+            if b"RayTrainWorker" in Path(f"/proc/{process_id}/cmdline").read_bytes():
+                found.append(process_id)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_as_an_undisturbed_one(shards, tmp_path):
+    run = tmp_path / "run"
+    command = [os.path.join(os.path.dirname(sys.executable), "zsad"), "train", shards, str(run), *OPTIONS]
+    command += ["--threads", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for((run / "state.pt").exists, process)
+        left_alone = descendants(process.pid)
+        (worker,) = workers(process)
+    finally:
+        process.kill()
+        process.communicate()
+    deadline = time.monotonic() + 60
+    while runs(worker) and time.monotonic() < deadline:  # Ray ends what it started a few seconds after its driver
+        time.sleep(0.2)
+    for process_id in left_alone:
+        end(process_id)
+    assert not (run / "checkpoint.safetensors").exists()
+
+    kept = (run / "state.pt").stat().st_mtime_ns
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: (run / "state.pt").stat().st_mtime_ns > kept, process)
+        (worker,) = workers(process)
+        end(worker)
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert "Traceback" not in err and len(re.findall("going on behind stage", err)) == 2, err
+    assert results(run) == undisturbed(shards, tmp_path / "undisturbed")
+
+    call = shlex.split(out.splitlines()[-1])
+    assert call[:2] == ["zsad", "evaluate"] and call[-2:] == ["--benchmarks", "target"]
+    status, _, err = zsad(*call[1:], "--samples", "1")
+    assert status == 0, err
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_says_so(shards, tmp_path):
+    command = [os.path.join(os.path.dirname(sys.executable), "zsad"), "train", shards, str(tmp_path / "run"), *OPTIONS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for((tmp_path / "run" / "state.pt").exists, process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert err.endswith("zsad: interrupted; the same command goes on where this one stopped\n")

@@ -1,0 +1,48 @@
+"""A method that learns nothing is run as others are, without a backbone, a checkpoint or a word on untrained weights."""
+
+import dataclasses
+
+import pytest
+
+from pipelines import storage
+from pipelines.evaluate import evaluate
+from pipelines.leaderboard.entries import read_entries
+from pipelines.pack import pack
+from tests.drawn_source import draw_mvtec
+from tests.plain_check import differences, tables_from_files
+from zsad_core.benchmarks.table import own_benchmark
+from zsad_core.errors import UsageError
+from zsad_core.settings import ScoringSettings
+
+SETTINGS = ScoringSettings(method="local-contrast", image_size=48)
+
+
+@pytest.fixture(scope="module")
+def packed(ray_session, tmp_path_factory):
+    source, folder = (str(tmp_path_factory.mktemp(name)) for name in ("source", "shards"))
+    draw_mvtec(source, ["wood"], normal=3, anomalous=3, size=64)
+    pack(own_benchmark("drawn"), source, folder)
+    return folder
+
+
+def test_run(packed, tmp_path, capfd):
+    run = str(tmp_path / "run")
+    results = evaluate(packed, run, SETTINGS, [])
+    assert not differences(tables_from_files(run), results["benchmarks"])
+    settings = storage.read_json(f"{run}/run.json")["settings"]
+    assert (settings["backbone"], list(settings["checkpoints"])) == ("none", ["none"])
+    facts = read_entries([run])[0].facts()
+    assert (facts["name"], facts["untrained"]) == ("local-contrast", False)
+    assert facts["made_by"] == "local-contrast, 48 x 48 pixels; it learns nothing."
+    said = capfd.readouterr().err
+    assert "loading local-contrast\n" in said and "untrained" not in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "checkpoints"),
+    [(SETTINGS, ["VisA=a.pth"]), (dataclasses.replace(SETTINGS, backbone="ViT-B-16:random"), [])],
+)
+def test_weights_are_refused(packed, tmp_path, settings, checkpoints):
+    with pytest.raises(UsageError, match="local-contrast learns nothing: leave out --backbone and --checkpoint"):
+        evaluate(packed, str(tmp_path / "run"), settings, checkpoints)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,121 @@
+"""Bayes-PFL's recipe: which parameters learn at which rate in which stage, the schedule, and what is drawn."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from zsad_core.methods.base import Batch
+from zsad_core.methods.bayes_pfl.training import _drawn, recipe, untrained, warm_up_and_cosine
+
+
+@pytest.fixture(scope="module")
+def model(bayes_pfl_golden):
+    return untrained(bayes_pfl_golden.backbone, 28, seed=3)
+
+
+def learning_rates(model, stage):
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = recipe("VisA", False).stages[stage].begin(model)
+    listed = [(names[id(parameter)], group["lr"]) for group in groups for parameter in group["params"]]
+    assert len(listed) == len(dict(listed))
+    return dict(listed)
+
+
+def test_the_seed_makes_the_initial_weights(bayes_pfl_golden, model):
+    again, other = (untrained(bayes_pfl_golden.backbone, 28, seed=seed) for seed in (3, 4))
+    assert torch.equal(again.bank.context, model.bank.context)
+    assert not torch.equal(other.bank.context, model.bank.context)
+    assert model.backbone.activation == "gelu"
+
+
+def test_stage_1_has_three_rates(model):
+    rates = learning_rates(model, 0)
+    assert rates.keys() == {name for name, _ in model.named_parameters() if not name.startswith("backbone.")}
+    assert {name for name, rate in rates.items() if rate == 1e-2} == {"pixel_temperature", "image_temperature"}
+    flows = {f"{state}_flow.{name}" for state in ("normal", "abnormal") for name in ("u", "w", "b", "state")}
+    flows |= {f"context_flow.{name}.{kind}" for name in "uwb" for kind in ("weight", "bias")}
+    bank = {"bank.context", "bank.normal", "bank.abnormal"}
+    assert {name for name, rate in rates.items() if rate == 1e-3} == flows | bank
+    assert all(
+        rate == 1e-4 for name, rate in rates.items() if not name.endswith("temperature") and name not in flows | bank
+    )
+    assert model.fused_image_score is False
+
+
+def test_stage_2_has_the_fusion_alone(model):
+    rates = learning_rates(model, 1)
+    assert {name.split(".")[0] for name in rates} == {"text_mapping", "image_mapping", "fusion"}
+    assert set(rates.values()) == {1e-4} and len(rates) == 4 + 6
+    assert model.fused_image_score is True
+
+
+def test_the_schedule():
+    steps = 600
+    rates = [warm_up_and_cosine(step, steps) for step in range(steps)]
+    assert_allclose(rates[:60], np.arange(60) / 60)
+    assert rates[60] == 1.0
+    assert_allclose(rates[60 + 270], 0.5, atol=1e-12)
+    assert_allclose(rates[60:], [(1 + math.cos(math.pi * k / 540)) / 2 for k in range(540)])
+    assert 0 < rates[-1] < 1e-4
+    assert warm_up_and_cosine(0, 3) == 1.0  # too few steps to warm up
+
+
+def test_recipe():
+    ours, published = recipe("VisA", False), recipe("VisA", True)
+    assert (ours.epochs, ours.batch_size, ours.adam_betas, ours.validation_samples) == (30, 32, (0.5, 0.999), 5)
+    assert [stage.judged_by for stage in ours.stages] == ["pixel", "image"]
+    assert [stage.restores_best for stage in ours.stages] == [True, True]
+    assert [stage.restores_best for stage in published.stages] == [True, False]
+    assert ours.stages[1].rate(0, 9) == ours.stages[1].rate(8, 9) == 1.0
+    assert (ours.mosaic, recipe("MVTec-AD", False).mosaic) == (0.0, 0.4)
+
+
+def batch(keys):
+    return Batch(torch.zeros(len(keys), 3, 28, 28), None, None, ["x"] * len(keys), keys)
+
+
+def test_what_is_drawn(model):
+    noise, _ = _drawn(model, batch(["a", "b"]), 0, 1, 1, 0)
+    width = model.backbone.embed_dim
+    assert noise.context.shape == (2, 1, width) and noise.normal.shape == noise.abnormal.shape == (1, width)
+    alone, _ = _drawn(model, batch(["b"]), 0, 1, 1, 0)
+    assert torch.equal(alone.context[0], noise.context[1]) and not torch.equal(noise.context[0], noise.context[1])
+    other_step, _ = _drawn(model, batch(["a", "b"]), 0, 1, 1, 1)
+    assert all(not torch.equal(one, other) for one, other in zip(noise, other_step))
+    assert not torch.equal(noise.normal, noise.abnormal)
+
+
+def test_the_pairs_are_drawn_alike(model):
+    counts = np.bincount([_drawn(model, batch(["a"]), 0, 1, 1, step)[1] for step in range(900)], minlength=3)
+    assert len(counts) == 3 and (abs(counts - 300) < 4.5 * math.sqrt(900 * 2 / 9)).all()
+
+
+def random_batch(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    masks = torch.zeros(3, 28, 28)
+    masks[1:, 5:15, 5:15] = 1
+    return Batch(
+        torch.randn(3, 3, 28, 28, generator=generator), masks, torch.tensor([0, 1, 1]), ["pill"] * 3, ["a", "b", "c"]
+    )
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_step_moves_what_learns_and_nothing_else(bayes_pfl_golden, stage):
+    model = untrained(bayes_pfl_golden.backbone, 28, seed=0)
+    rates = learning_rates(model, stage)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    losses = recipe("VisA", False).stages[stage].losses(model, random_batch(model, 0), 0, stage, 1, 0)
+    assert losses.keys() == (
+        {"image", "focal", "dice", "orthogonal", "kl_context", "kl_normal", "kl_abnormal"} if not stage else {"image"}
+    )
+    optimizer = torch.optim.Adam([value for name, value in model.named_parameters() if name in rates], lr=1e-3)
+    sum(losses.values()).backward()
+    optimizer.step()
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    if stage:
+        assert moved == rates.keys()
+    else:  # the fused image score has no part in the first stage
+        assert moved == {name for name in rates if not name.startswith(("fusion.", "image_mapping."))}

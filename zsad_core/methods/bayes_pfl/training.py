@@ -1,0 +1,98 @@
+"""How Bayes-PFL is trained: prompts, flows and attention in stage 1, the fused image score in stage 2."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zsad_core.augmentation import augment, keyed_generator
+from zsad_core.clip import load_backbone
+from zsad_core.methods.base import Batch, Recipe, Stage
+from zsad_core.methods.bayes_pfl import checkpoint
+from zsad_core.methods.bayes_pfl.loss import fusion_losses, training_losses
+from zsad_core.methods.bayes_pfl.model import BayesPFL, Noise
+from zsad_core.noise import standard_normal
+
+WARM_UP = 0.1  # of all steps
+PROMPT_RATE = 1e-3  # prompt bank and the flows' own parameters
+TEMPERATURE_RATE = 1e-2
+OTHER_RATE = 1e-4
+FLOWS = ("context_flow.", "normal_flow.", "abnormal_flow.")
+FUSION = ("text_mapping.", "image_mapping.", "fusion.")
+
+
+def recipe(auxiliary: str, published: bool) -> Recipe:
+    """The authors' recipe. Its stage 2 keeps its last weights; ours, unless `published`, its best."""
+    return Recipe(
+        stages=(
+            Stage(_begin_prompts, _prompt_losses, warm_up_and_cosine, "pixel"),
+            Stage(_begin_fusion, _fusion_losses, lambda step, steps: 1.0, "image", restores_best=not published),
+        ),
+        epochs=30,
+        batch_size=32,
+        augment=augment,
+        mosaic=0.4 if auxiliary == "MVTec-AD" else 0.0,
+        validation_samples=5,
+    )
+
+
+def untrained(backbone: str, image_size: int | None, seed: int) -> BayesPFL:
+    """Initial weights by the seed, on a backbone with the exact GELU that the method's checkpoints depend on."""
+    clip = load_backbone(backbone, image_size=image_size, activation=checkpoint.RELEASED_ACTIVATION)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BayesPFL(clip)
+
+
+def save(model: BayesPFL, path: str, auxiliary: str, training: dict) -> None:
+    """Write the checkpoint file `path`; equal weights and facts give equal bytes."""
+    checkpoint.save(model, path, checkpoint.facts_of(model, auxiliary, training))
+
+
+def warm_up_and_cosine(step: int, steps: int) -> float:
+    """From 0 up to 1 in the first tenth of all steps, then down to 0 along half a cosine."""
+    warm_up = int(WARM_UP * steps)
+    if step < warm_up:
+        return step / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
+
+
+def _begin_prompts(model: BayesPFL) -> list[dict]:
+    model.fused_image_score = False
+    rates: dict[float, list[Tensor]] = {PROMPT_RATE: [], TEMPERATURE_RATE: [], OTHER_RATE: []}
+    for name, parameter in model.named_parameters():
+        if name.startswith(("bank.", *FLOWS)):
+            rates[PROMPT_RATE].append(parameter)
+        elif name.endswith("_temperature"):
+            rates[TEMPERATURE_RATE].append(parameter)
+        elif not name.startswith("backbone."):
+            rates[OTHER_RATE].append(parameter)
+    return [{"params": parameters, "lr": rate} for rate, parameters in rates.items()]
+
+
+def _begin_fusion(model: BayesPFL) -> list[dict]:
+    model.fused_image_score = True
+    parameters = [parameter for name, parameter in model.named_parameters() if name.startswith(FUSION)]
+    return [{"params": parameters, "lr": OTHER_RATE}]
+
+
+def _prompt_losses(model: BayesPFL, batch: Batch, *key: str | int) -> dict[str, Tensor]:
+    noise, pair = _drawn(model, batch, *key)
+    return training_losses(model, batch.images, batch.masks, batch.labels, batch.prompts, noise, pair)
+
+
+def _fusion_losses(model: BayesPFL, batch: Batch, *key: str | int) -> dict[str, Tensor]:
+    noise, pair = _drawn(model, batch, *key)
+    return fusion_losses(model, batch.images, batch.labels, batch.prompts, noise, pair)
+
+
+def _drawn(model: BayesPFL, batch: Batch, *key: str | int) -> tuple[Noise, int]:
+    """One prompt sample an image, one of the states a step, and the step's pair of the bank."""
+    shape = (1, model.backbone.embed_dim)
+    context = np.stack([standard_normal(shape, *key, "context", sample) for sample in batch.keys])
+    states = (standard_normal(shape, *key, state) for state in ("normal", "abnormal"))
+    pair = int(keyed_generator(*key, "pair").integers(len(model.bank.context)))
+    return Noise(*(torch.from_numpy(x).to(batch.images.device) for x in (context, *states))), pair
