@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.leaderboard.page import leaderboard_page
     from pipelines.leaderboard.page_details import page_details
     from pipelines.leaderboard.tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
-    from pipelines.runs import without_credentials
+    from pipelines.provenance import without_credentials
     from zsad_core.errors import ZsadError
 
     out, shards = storage.normalise(options.out), options.shards and storage.normalise(options.shards)

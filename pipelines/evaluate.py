@@ -55,7 +55,9 @@ def evaluate(
     engine.say(f"loading {settings.method}{on}")
     architecture, weights = split_backbone(settings.backbone)
     scoring = {
-        name: dataclasses.replace(settings, backbone=architecture + _absolute(weights), checkpoint=_absolute(file))
+        name: dataclasses.replace(
+            settings, backbone=architecture + storage.absolute(weights), checkpoint=storage.absolute(file)
+        )
         for name, file in files.items()
     }
     facts = {name: describe(each) for name, each in scoring.items()}
@@ -82,11 +84,6 @@ def _shipped_checkpoint(settings: ScoringSettings) -> str:
         )
     engine.say(f"no --checkpoint: the weights that zsad brings, trained on drawn images, on {settings.backbone}")
     return shipped
-
-
-def _absolute(file: str) -> str:
-    """A file by its full path, since workers run elsewhere; any other name as it is."""
-    return os.path.abspath(file) if os.path.isfile(file) else file
 
 
 def _file_name(file: str) -> str:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
-import sys
-from typing import Any
-
-from pipelines import storage
+from pipelines import provenance, storage
 from zsad_core import checkpoints
 from zsad_core.benchmarks.table import benchmarks as benchmarks_of_the_table
 from zsad_core.errors import UsageError, ZsadError
 
-VERSIONS_OF = ("zsad", "torch", "open_clip_torch", "ray", "pyarrow", "numpy", "pillow", "scipy")
 DEFAULT_AUXILIARY = "VisA"  # the published protocol's auxiliary set for every target but VisA itself
 UNTRAINED = "random"
 NONE = "none"  # stands for the backbone and the checkpoint of a method that learns nothing
@@ -36,30 +30,7 @@ def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[st
     """
     check_folder(run)
     identity = {"settings": settings, "benchmarks": benchmarks}
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
-    versions["python"] = ".".join(map(str, sys.version_info[:3]))
-    if storage.exists(storage.join(run, "run.json")):
-        there = read_run(run)
-        differing = _differences({key: there[key] for key in identity}, identity)
-        if differing:
-            raise ZsadError(
-                f"{run} holds another run; choose another folder or remove it. What differs (there | now):\n  "
-                + "\n  ".join(differing[:10])
-                + (f"\n  and {len(differing) - 10} more" if len(differing) > 10 else "")
-            )
-        return _differences(there["versions"], versions)
-    facts = {
-        "shards": without_credentials(shards),
-        "versions": versions,
-        "command": [without_credentials(argument) for argument in sys.argv],
-    }
-    storage.write_json(storage.join(run, "run.json"), identity | facts)
-    return []
-
-
-def without_credentials(text: str) -> str:
-    """The text without those that URIs in it may hold: they reach no file."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
+    return provenance.begin_or_go_on(run, "run.json", "run", identity, shards, lambda: read_run(run))
 
 
 def read_run(run: str) -> dict:
@@ -81,21 +52,6 @@ def read_run(run: str) -> dict:
 def is_untrained(settings: dict) -> bool:
     """Whether random weights stand where trained ones should, in the method or in the backbone."""
     return UNTRAINED in settings["checkpoints"] or settings["backbone"].endswith(f":{UNTRAINED}")
-
-
-def _differences(there: Any, now: Any, path: str = "") -> list[str]:
-    if isinstance(there, dict) and isinstance(now, dict):
-        keys = [*there, *(key for key in now if key not in there)]
-        return [
-            line
-            for key in keys
-            for line in _differences(there.get(key), now.get(key), f"{path}.{key}" if path else key)
-        ]
-    if there == now:
-        return []
-    if isinstance(there, list) or isinstance(now, list):
-        return [f"{path}: not the same files"]
-    return [f"{path}: {there} | {now}"]
 
 
 def route_checkpoints(options: list[str], auxiliaries: dict[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:

@@ -50,6 +50,11 @@ def _filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
         raise ZsadError(f"{uri}: no such kind of storage ({error})") from None
 
 
+def absolute(name: str) -> str:
+    """A local file by its full path, since workers run elsewhere; any other name as it is."""
+    return os.path.abspath(name) if os.path.isfile(name) else name
+
+
 def exists(uri: str) -> bool:
     filesystem, path = _filesystem(uri)
     return filesystem.exists(path)

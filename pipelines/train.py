@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.metadata
 import io
 import os
-import sys
 import tempfile
 import threading
 import traceback
@@ -19,16 +17,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import ray
+
+os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")  # older releases of Ray ask for it before ray.train is imported
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 # TorchTrainer, made of it, would load torch into the driver, and sets up talk between workers, of which there is one.
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 
-from pipelines import engine, interrupt, shards, storage
+from pipelines import engine, interrupt, provenance, shards, storage
 from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validation, packed, read_samples
 from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
-from pipelines.runs import VERSIONS_OF, without_credentials
 from zsad_core.benchmarks.table import benchmarks
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods import LEARNING_NOTHING, METHODS
@@ -82,7 +81,7 @@ def train(
     settings = _on_hardware(settings)
     engine.say(f"loading {settings.method} on {settings.backbone}")
     architecture, weights = split_backbone(settings.backbone)
-    settings = dataclasses.replace(settings, backbone=architecture + _absolute(weights))
+    settings = dataclasses.replace(settings, backbone=architecture + storage.absolute(weights))
     facts = engine.call(_describe, settings, auxiliary_set.benchmark)
     settings = dataclasses.replace(settings, **{name: facts.pop(name) for name in LEFT_OPEN})
     learnt, judged = auxiliary_set, dataclasses.replace(auxiliary_set, categories=())
@@ -91,7 +90,10 @@ def train(
     published = judged.benchmark != learnt.benchmark
     _say_data(learnt, judged, validation)
     task = Task(run_uri, settings, learnt, judged, published, facts)
-    for version in _open(task, shards_uri):
+    other_versions = provenance.begin_or_go_on(
+        run_uri, FACTS, "training", task.identity(), shards_uri, lambda: _read_facts(run_uri)
+    )
+    for version in other_versions:
         engine.say(f"this training was begun with other software, its last bits may differ (there | now): {version}")
     if storage.exists(storage.join(run_uri, CHECKPOINT)):
         engine.say("finished before: nothing is left to do")
@@ -139,11 +141,6 @@ def _check(method: str, run: str) -> None:
         raise ZsadError(f"{run}: not empty and no training (it holds no {FACTS}); choose another folder")
 
 
-def _absolute(file: str) -> str:
-    """A file by its full path, since workers run elsewhere; any other name as it is."""
-    return os.path.abspath(file) if os.path.isfile(file) else file
-
-
 def _on_hardware(settings: TrainingSettings) -> TrainingSettings:
     """With the device and the threads that Ray's largest machine gives, where they were left open."""
     gpus = engine.resources()["GPU"]
@@ -183,40 +180,19 @@ def _untrained(module: ModuleType, settings: TrainingSettings) -> Any:
         return module.untrained(architecture + backbone, settings.image_size, settings.seed)
 
 
-def _open(task: Task, shards_uri: str) -> list[str]:
-    """Write train.json, or check that the one there says the same; the software that is of another version now."""
-    uri = storage.join(task.run, FACTS)
-    identity = task.identity()
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
-    versions["python"] = ".".join(map(str, sys.version_info[:3]))
-    if not storage.exists(uri):
-        facts = {
-            "shards": without_credentials(shards_uri),
-            "versions": versions,
-            "command": [without_credentials(argument) for argument in sys.argv],
-        }
-        storage.write_json(uri, identity | facts)
-        return []
-    there = storage.read_json(uri)
+def _read_facts(run: str) -> dict[str, Any]:
+    uri = storage.join(run, FACTS)
+    content = storage.read_json(uri)
     try:
-        differing = [line for part in identity for line in _differences(part, there[part], identity[part])]
-        other_versions = _differences("versions", there["versions"], versions)
+        _ = (
+            content["settings"].keys(),
+            content["training"].keys(),
+            content["validation"].keys(),
+            content["versions"].keys(),
+        )
     except (LookupError, TypeError, AttributeError) as error:
         raise ZsadError(f"{uri}: not what `zsad train` wrote ({error!r}); remove the run, or restore it") from None
-    if differing:
-        raise ZsadError(
-            f"{task.run} holds another training; choose another folder or remove it. What differs (there | now):\n  "
-            + "\n  ".join(differing)
-        )
-    return other_versions
-
-
-def _differences(part: str, there: dict, now: dict) -> list[str]:
-    return [
-        f"{part}.{name}: " + ("not the same files" if name == "files" else f"{there.get(name)} | {now.get(name)}")
-        for name in dict.fromkeys([*there, *now])
-        if there.get(name) != now.get(name)
-    ]
+    return content
 
 
 def _fit(task: Task) -> None:
@@ -380,5 +356,4 @@ def _line(row: dict[str, Any]) -> str:
 def _facts(task: Task, kept: list[dict[str, Any]]) -> dict[str, Any]:
     """What the checkpoint says about its training: nothing about where and when it was."""
     figures = [{name: value for name, value in row.items() if name not in ("best", "seconds")} for row in kept]
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
-    return task.identity() | {"kept_epochs": figures, "versions": versions}
+    return task.identity() | {"kept_epochs": figures, "versions": provenance.versions()}

@@ -1,12 +1,11 @@
 """Random changes of a training image at its own size; what moves pixels moves the mask along.
 
-All randomness comes from a generator that belongs to a key (see keyed_generator), so any image of any epoch can be
+All randomness comes from a generator that belongs to a key (see zsad_core.noise), so any image of any epoch can be
 made again.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,12 +19,6 @@ LARGEST_ROTATION = 30.0  # degrees
 LARGEST_CHANGE = 0.2  # of brightness, contrast, saturation and hue, as parts of their range
 NOISE_VARIANCE = (10.0, 50.0)  # of grey values 0..255
 GAUSSIAN_KERNELS = (3, 5, 7)
-
-
-def keyed_generator(*key: str | int) -> Generator:
-    """A generator that is determined by the parts of `key` alone."""
-    digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
-    return Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype="<u8")))
 
 
 def augment(pixels: Array, mask: Array, generator: Generator) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ import os
 import warnings
 from typing import Literal, NamedTuple
 
+import numpy as np
 import open_clip
 import safetensors
 import safetensors.torch
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from zsad_core import backbones
 from zsad_core.errors import UsageError, ZsadError
+from zsad_core.images import CLIP_MEAN, CLIP_STD
 
 Activation = Literal["gelu", "quick_gelu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
@@ -128,6 +130,13 @@ class Backbone(nn.Module):
             digest.update(f"{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:
+    """uint8 (B, S, S, 3) as what the image tower reads: float32 (B, 3, S, S) less CLIP's mean, over its deviation."""
+    images = torch.tensor(pixels, device=device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+    return ((images - mean) / std).contiguous()
 
 
 def load_backbone(

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from zsad_core import backbones
 from zsad_core.benchmarks.drawn.lessons import Pair, pairs
-from zsad_core.images import CLIP_MEAN, CLIP_STD
+from zsad_core.clip import normalised
 
 WARM_UP = 150  # steps
 SAVE_EVERY = 250  # steps
@@ -120,14 +120,14 @@ class _Batches(IterableDataset):
         self.settings, self.first, self.image_size = settings, first, image_size
         self.tokenizer = backbones.tokenizer(vocabulary, length)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
         words = [word.removesuffix("</w>") for word in self.tokenizer.encoder if word.endswith("</w>")]
         words = [word for word in words if word.isascii() and word.isalpha() and len(word) > 2]
         drawn = pairs(self.settings.seed + 1000 * self.first, self.image_size, words)
         while True:
             yield self._batch(list(islice(drawn, self.settings.pairs)))
 
-    def _batch(self, chosen: list[Pair]) -> tuple[Tensor, ...]:
+    def _batch(self, chosen: list[Pair]) -> tuple[np.ndarray, Tensor, Tensor]:
         images = np.stack([*(pair.flawless for pair in chosen), *(pair.damaged for pair in chosen)])
         masks = torch.from_numpy(np.stack([pair.mask for pair in chosen])).float()[:, None]
         texts = [pair.captions[i] for i in (0, 1) for pair in chosen] + [
@@ -135,7 +135,7 @@ class _Batches(IterableDataset):
         ]
         ids = self.tokenizer(texts)
         ids = ids[:, : int(ids.argmax(1).max()) + 1]
-        return torch.from_numpy(images), F.adaptive_avg_pool2d(masks, MASK_SIZE)[:, 0], ids
+        return images, F.adaptive_avg_pool2d(masks, MASK_SIZE)[:, 0], ids
 
 
 def pretrain(
@@ -167,11 +167,10 @@ def pretrain(
         num_workers=1,
         prefetch_factor=6,
     )
-    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
     for step, (images, masks, ids) in zip(range(done, settings.steps), loader):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, settings.steps)
-        images = ((images.permute(0, 3, 1, 2).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+        images = normalised(images).to(memory_format=torch.channels_last)
         captions, states = ids.split(len(images))
         # On a CPU, plain attention trains faster than the fused kernel: its backward pass is the slower.
         with torch.autocast("cpu", torch.bfloat16, settings.bfloat16), sdpa_kernel(SDPBackend.MATH):

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from zsad_core.anomaly_map import mean_of_highest, smooth
-from zsad_core.images import CLIP_MEAN, CLIP_STD
+from zsad_core.clip import normalised
 from zsad_core.map_codec import quantise
 from zsad_core.methods import method_module
 from zsad_core.settings import ScoringSettings
@@ -65,7 +64,7 @@ class Scorer:
     def _score_batch(
         self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
     ) -> Scores:
-        images = self._normalised(pixels)
+        images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
         low = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.settings.precision)
         with torch.autocast(images.device.type, dtype=low, enabled=low is not None):
@@ -83,11 +82,6 @@ class Scorer:
             score_map.cpu().numpy(),
             quantise(smoothed.cpu().numpy()),
         )
-
-    def _normalised(self, pixels: np.ndarray) -> Tensor:
-        images = torch.tensor(pixels, device=self.settings.device).permute(0, 3, 1, 2).float() / 255
-        mean, std = (torch.tensor(value, device=images.device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
-        return ((images - mean) / std).contiguous()
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size."""

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zsad_core.augmentation import keyed_generator
+from zsad_core.clip import normalised
 from zsad_core.errors import ZsadError
-from zsad_core.images import CLIP_MEAN, CLIP_STD
 from zsad_core.map_codec import LARGEST_CODE, quantise
 from zsad_core.methods.base import Batch, Method, Recipe
 from zsad_core.metrics.curves import average_precision
 from zsad_core.metrics.image import image_metrics
+from zsad_core.noise import keyed_generator
 from zsad_core.training_data import Preparation, Prepared, Sample, batches
 from zsad_core.training_settings import TrainingSettings
 
@@ -215,10 +215,8 @@ class Trainer:
 
 
 def _batch(prepared: Sequence[Prepared], device: str) -> Batch:
-    pixels = torch.from_numpy(np.stack([each.pixels for each in prepared])).to(device)
-    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
     return Batch(
-        images=((pixels.permute(0, 3, 1, 2).float() / 255 - mean) / std).contiguous(),
+        images=normalised(np.stack([each.pixels for each in prepared]), device),
         masks=torch.from_numpy(np.stack([each.mask for each in prepared])).float().to(device),
         labels=torch.tensor([each.label for each in prepared], device=device),
         prompts=[each.sample.prompt for each in prepared],

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from zsad_core.augmentation import keyed_generator, mosaic
+from zsad_core.augmentation import mosaic
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError, decode_image, decode_mask
 from zsad_core.methods.base import Recipe
+from zsad_core.noise import keyed_generator
 
 Array = np.ndarray
 

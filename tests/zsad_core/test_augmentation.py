@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 
-from zsad_core.augmentation import augment, keyed_generator, mosaic, rotated
+from zsad_core.augmentation import augment, mosaic, rotated
+from zsad_core.noise import keyed_generator
 
 
 def marked(height, width, seed=0):

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zsad_core.augmentation import augment, keyed_generator
+from zsad_core.augmentation import augment
 from zsad_core.clip import load_backbone
 from zsad_core.methods.base import Batch, Recipe, Stage
 from zsad_core.methods.bayes_pfl import checkpoint
 from zsad_core.methods.bayes_pfl.loss import fusion_losses, training_losses
 from zsad_core.methods.bayes_pfl.model import BayesPFL, Noise
-from zsad_core.noise import standard_normal
+from zsad_core.noise import keyed_generator, standard_normal
 
 WARM_UP = 0.1  # of all steps
 PROMPT_RATE = 1e-3  # prompt bank and the flows' own parameters

@@ -1,0 +1,71 @@
+"""What made a folder, in its one JSON file: written when the work begins, compared when it goes on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pipelines import storage
+from zsad_core.errors import ZsadError
+
+VERSIONS_OF = ("zsad", "torch", "open_clip_torch", "ray", "pyarrow", "numpy", "pillow", "scipy")
+DIFFERENCES_SHOWN = 10
+
+
+def begin_or_go_on(
+    folder: str, file: str, kind: str, identity: dict[str, Any], shards: str, read: Callable[[], dict]
+) -> list[str]:
+    """Write `<folder>/<file>` with `identity`, or check that what `read` finds there has the same.
+
+    `identity` is what the results depend on; the software, the command and where the `shards` lie are kept beside it.
+    Returns the software whose version is another than when the work was begun. Raises ZsadError naming what differs;
+    `kind` is what the folder holds, "run".
+    """
+    now = versions()
+    if not storage.exists(storage.join(folder, file)):
+        facts = {
+            "shards": without_credentials(shards),
+            "versions": now,
+            "command": [without_credentials(argument) for argument in sys.argv],
+        }
+        storage.write_json(storage.join(folder, file), identity | facts)
+        return []
+    there = read()
+    differing = _differences({key: there[key] for key in identity}, identity)
+    if differing:
+        more = len(differing) - DIFFERENCES_SHOWN
+        raise ZsadError(
+            f"{folder} holds another {kind}; choose another folder or remove it. What differs (there | now):\n  "
+            + "\n  ".join(differing[:DIFFERENCES_SHOWN])
+            + (f"\n  and {more} more" if more > 0 else "")
+        )
+    return _differences(there["versions"], now)
+
+
+def versions() -> dict[str, str]:
+    """Of the software that the results come from."""
+    found = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+    return found | {"python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def without_credentials(text: str) -> str:
+    """The text without those that URIs in it may hold: they reach no file."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
+
+
+def _differences(there: Any, now: Any, path: str = "") -> list[str]:
+    if isinstance(there, dict) and isinstance(now, dict):
+        keys = [*there, *(key for key in now if key not in there)]
+        return [
+            line
+            for key in keys
+            for line in _differences(there.get(key), now.get(key), f"{path}.{key}" if path else key)
+        ]
+    if there == now:
+        return []
+    if isinstance(there, list) and there and isinstance(there[0], dict):
+        return [f"{path}: not the same files"]
+    return [f"{path}: {there} | {now}"]
