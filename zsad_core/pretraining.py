@@ -114,20 +114,20 @@ def _segmentation(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 class _Batches(IterableDataset):
-    """Batches of pairs from a step on: of step n, always the same."""
+    """Endless batches of pairs, drawn anew for each step that training begins or goes on with."""
 
     def __init__(self, settings: PretrainingSettings, first: int, image_size: int, vocabulary: int, length: int):
         self.settings, self.first, self.image_size = settings, first, image_size
         self.tokenizer = backbones.tokenizer(vocabulary, length)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         words = [word.removesuffix("</w>") for word in self.tokenizer.encoder if word.endswith("</w>")]
         words = [word for word in words if word.isascii() and word.isalpha() and len(word) > 2]
         drawn = pairs(self.settings.seed + 1000 * self.first, self.image_size, words)
         while True:
             yield self._batch(list(islice(drawn, self.settings.pairs)))
 
-    def _batch(self, chosen: list[Pair]) -> tuple[np.ndarray, Tensor, Tensor]:
+    def _batch(self, chosen: list[Pair]) -> tuple[Tensor, ...]:
         images = np.stack([*(pair.flawless for pair in chosen), *(pair.damaged for pair in chosen)])
         masks = torch.from_numpy(np.stack([pair.mask for pair in chosen])).float()[:, None]
         texts = [pair.captions[i] for i in (0, 1) for pair in chosen] + [
@@ -135,7 +135,7 @@ class _Batches(IterableDataset):
         ]
         ids = self.tokenizer(texts)
         ids = ids[:, : int(ids.argmax(1).max()) + 1]
-        return images, F.adaptive_avg_pool2d(masks, MASK_SIZE)[:, 0], ids
+        return torch.from_numpy(images), F.adaptive_avg_pool2d(masks, MASK_SIZE)[:, 0], ids
 
 
 def pretrain(
@@ -170,7 +170,7 @@ def pretrain(
     for step, (images, masks, ids) in zip(range(done, settings.steps), loader):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, settings.steps)
-        images = normalised(images).to(memory_format=torch.channels_last)
+        images = normalised(images.numpy()).to(memory_format=torch.channels_last)
         captions, states = ids.split(len(images))
         # On a CPU, plain attention trains faster than the fused kernel: its backward pass is the slower.
         with torch.autocast("cpu", torch.bfloat16, settings.bfloat16), sdpa_kernel(SDPBackend.MATH):

@@ -1,0 +1,56 @@
+"""Pretraining of the small backbone: its loss by hand, its gradients, going on from a state, weights that load."""
+
+import numpy as np
+import pytest
+import torch
+
+from zsad_core import pretraining
+from zsad_core.clip import load_backbone
+from zsad_core.pretraining import Objective, PretrainingSettings, _segmentation, pretrain, save
+
+TINY = PretrainingSettings(steps=3, pairs=2, bfloat16=False)
+
+
+def test_segmentation_by_hand():
+    """At the mask's own size nothing is interpolated."""
+    generator = np.random.default_rng(0)
+    logits, masks = generator.normal(size=(3, 16)), generator.uniform(size=(3, 4, 4))
+    found, wanted = 1 / (1 + np.exp(-logits)).ravel(), masks.ravel()
+    damaged = -(wanted * np.log(found) + (1 - wanted) * np.log(1 - found))
+    balanced = np.average(damaged, weights=wanted) + np.average(damaged, weights=1 - wanted)
+    dice = 1 - 2 * (found * wanted).sum() / (found.sum() + wanted.sum())
+    assert _segmentation(torch.tensor(logits), torch.tensor(masks)).item() == pytest.approx(balanced + dice, rel=1e-6)
+
+
+def test_every_weight_of_both_towers_learns():
+    torch.manual_seed(0)
+    objective = Objective("zsad-small")
+    ids = torch.randint(1, 4608, (8, 6))
+    ids[:, -1] = 4609
+    losses = objective(torch.randn(4, 3, 128, 128), (torch.rand(2, 64, 64) > 0.9).float(), ids[:4], ids[4:])
+    assert set(losses) == {"captions", "state", "patches", "probes"}
+    sum(losses.values()).backward()
+    without = [name for name, p in objective.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_it_goes_on_from_its_state_and_its_weights_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining, "SAVE_EVERY", 1)
+    state, seen = str(tmp_path / "state"), []
+
+    def stop_after_two(step, losses):
+        seen.append(step)
+        assert all(np.isfinite(loss) for loss in losses.values())
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(TINY, state, stop_after_two)
+    clip = pretrain(TINY, state, stop_after_two)
+    assert seen == [1, 2, 2, 3]  # the second step was not kept
+
+    file = str(tmp_path / "weights.safetensors")
+    save(clip, file, TINY)
+    loaded = load_backbone(f"zsad-small:{file}").clip.state_dict()
+    for name, value in clip.state_dict().items():
+        torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
