@@ -6,11 +6,14 @@ Each is a `<name>.json` (open_clip's configuration, and `stem`) and weights `<na
 from __future__ import annotations
 
 import json
+import math
 from itertools import islice
 from pathlib import Path
 
 import open_clip
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
 BYTE_TOKENS = 512  # a token for every byte, within a word and at its end
@@ -31,25 +34,35 @@ def build(name: str) -> nn.Module:
     config = json.loads((FOLDER / f"{name}.json").read_text())
     stem = config.pop("stem")
     clip = open_clip.CLIP(**config)
-    clip.visual.conv1 = _stem(stem, config["vision_cfg"]["width"])
+    clip.visual.conv1 = Stem(stem, config["vision_cfg"]["width"])
     return clip
 
 
-def _stem(plan: list[tuple[int, int]], width: int) -> nn.Sequential:
+class Stem(nn.Module):
     """Convolutions of (channels, stride), overlapping and normalised, in place of the patch embedding.
 
     A plain patch embedding learned nothing in the time that a small machine has; convolutions learn at once (Xiao et
     al., "Early convolutions help transformers see better", 2021). Each channel is normalised over its own image, so a
     feature says how unusual it is there; of the normalisations tried (one group, groups of 8, batch) that one learned
-    to find damage by far the fastest.
+    to find damage by far the fastest. What it takes away, the colours as such, comes in again at the end.
     """
-    layers: list[nn.Module] = []
-    before = 3
-    for channels, stride in plan:
-        convolution = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
-        layers += [convolution, nn.GroupNorm(channels, channels), nn.GELU()]
-        before = channels
-    return nn.Sequential(*layers, nn.Conv2d(before, width, 1))
+
+    def __init__(self, plan: list[tuple[int, int]], width: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for channels, stride in plan:
+            convolution = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
+            layers += [convolution, nn.GroupNorm(channels, channels), nn.GELU()]
+            before = channels
+        self.layers = nn.Sequential(*layers)
+        self.project = nn.Conv2d(before + 3, width, 1)
+        self.stride = math.prod(stride for _, stride in plan)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, width, S / stride, S / stride)."""
+        colours = F.avg_pool2d(images, self.stride)
+        return self.project(torch.cat([self.layers(images), colours], dim=1))
 
 
 def tokenizer(vocabulary: int, context_length: int) -> open_clip.SimpleTokenizer:
