@@ -162,7 +162,7 @@ def test_nothing_is_written_where_the_model_is_wrong(packed, settings, tmp_path)
     damaged.write_bytes(Path(settings.checkpoint).read_bytes()[:5000])
     small = dataclasses.replace(settings, backbone="zsad-small:random")
     for other, checkpoint, kind, message in [
-        (small, settings.checkpoint, UsageError, "98 is no multiple of the patch size 16"),
+        (small, settings.checkpoint, UsageError, "98 is no multiple of the patch size 8"),
         (settings, str(damaged), ZsadError, "half.pth: not a readable checkpoint"),
         (settings, str(tmp_path / "none.pth"), ZsadError, "none.pth: no such file"),
     ]:
