@@ -22,20 +22,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """The options that say which model scores and how."""
     default = ScoringSettings()
-    parser.add_argument("--method", default=default.method, help="see `zsad ls methods` (default: %(default)s)")
-    parser.add_argument(
-        "--backbone",
-        default=default.backbone,
-        metavar="NAME|FILE",
-        help="see `zsad ls backbones` (default: %(default)s)",
-    )
+    add_method_and_backbone(parser)
     parser.add_argument(
         "--checkpoint",
         action="append",
         default=[],
         metavar="[AUXILIARY=]FILE",
         help="the method's weights; may be repeated. The authors' files do not say which benchmark they were trained "
-        'on: write VisA=FILE. "random" stands for untrained ones (default: those that zsad brings for its own backbone)',
+        'on: write VisA=FILE. "random" stands for untrained ones (default: random)',
     )
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default: 518 rounded to the backbone's patch")
     parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")
@@ -50,6 +44,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--actors", type=int, help="models at once (default: one a GPU, or as many as cores and memory take)"
+    )
+
+
+def add_method_and_backbone(parser: argparse.ArgumentParser) -> None:
+    default = ScoringSettings()
+    parser.add_argument("--method", default=default.method, help="see `zsad ls methods` (default: %(default)s)")
+    parser.add_argument(
+        "--backbone",
+        default=default.backbone,
+        metavar="NAME|FILE",
+        help="see `zsad ls backbones` (default: %(default)s)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Train the small backbone on drawn images and captions, as the one that this package brings was trained.
+"""Train the small backbone on drawn images and captions.
 
 Writes FILE (safetensors, half precision), to be named as `--backbone zsad-small:FILE`. Interrupted and started again, it
 goes on from the last state, which lies beside FILE until it is done.
@@ -12,7 +12,7 @@ import os
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="where to put the weights, *.safetensors")
-    parser.add_argument("--steps", type=int, default=3600, help="of 48 images each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="of 48 images each (default: 2600)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
 
@@ -27,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.file.endswith(".safetensors"):
         raise UsageError(f"{options.file}: the name has to end with .safetensors")
-    if min(options.steps, options.threads) < 1 or options.seed < 0:
+    if min(1 if options.steps is None else options.steps, options.threads) < 1 or options.seed < 0:
         raise UsageError("--steps and --threads: at least 1 is needed; --seed: must not be negative")
     torch.set_num_threads(options.threads)
-    settings = PretrainingSettings(steps=options.steps, seed=options.seed)
+    settings = PretrainingSettings(steps=options.steps or PretrainingSettings.steps, seed=options.seed)
     state_file = f"{options.file}.state"
     progress = engine.Progress("pretraining", settings.steps, unit="steps")
 

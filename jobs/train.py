@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
+from jobs.evaluate import add_method_and_backbone
 from zsad_core.settings import Device
 from zsad_core.training_settings import TrainingSettings
 
@@ -18,13 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shards", metavar="SHARDS", help="folder or URI that `zsad pack` wrote to")
     parser.add_argument("run_folder", metavar="RUN", help="folder or URI of this training; new, or one to go on with")
     parser.add_argument("--auxiliary", required=True, metavar="BENCHMARK", help="the packed benchmark to learn from")
-    parser.add_argument("--method", default=default.method, help="see `zsad ls methods` (default: %(default)s)")
-    parser.add_argument(
-        "--backbone",
-        default=default.backbone,
-        metavar="NAME|FILE",
-        help="see `zsad ls backbones` (default: %(default)s)",
-    )
+    add_method_and_backbone(parser)
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default: as for `zsad evaluate`")
     parser.add_argument("--epochs", type=int, help="the most that a stage takes (default: the method's; 30)")
     parser.add_argument("--batch-size", type=int, metavar="IMAGES", help="of a step (default: the method's; 32)")

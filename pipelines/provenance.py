@@ -45,6 +45,15 @@ def begin_or_go_on(
     return _differences(there["versions"], now)
 
 
+def check_folder(folder: str, file: str, kind: str) -> None:
+    """Raises ZsadError unless `folder` is new, empty, or begun by such work (it then holds `file`)."""
+    if storage.exists(folder) and not storage.is_directory(folder):
+        raise ZsadError(f"{folder}: a file; a {kind} is a folder")
+    names = [name for name in storage.list_names(folder) if not name.startswith(".")]
+    if names and file not in names:
+        raise ZsadError(f"{folder}: not empty and no {kind} (it holds no {file}); choose another folder")
+
+
 def versions() -> dict[str, str]:
     """Of the software that the results come from."""
     found = {name: importlib.metadata.version(name) for name in VERSIONS_OF}

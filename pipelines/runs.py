@@ -14,11 +14,7 @@ NONE = "none"  # stands for the backbone and the checkpoint of a method that lea
 
 def check_folder(run: str) -> None:
     """Raises ZsadError where `run` is a file, or a folder that holds other things than a run."""
-    if storage.exists(run) and not storage.is_directory(run):
-        raise ZsadError(f"{run}: a file; a run is a folder")
-    names = [name for name in storage.list_names(run) if not name.startswith(".")]
-    if names and "run.json" not in names:
-        raise ZsadError(f"{run}: not empty and no run (it holds no run.json); choose another folder")
+    provenance.check_folder(run, "run.json", "run")
 
 
 def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[str]:

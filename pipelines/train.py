@@ -30,7 +30,7 @@ from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validatio
 from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
 from zsad_core.benchmarks.table import benchmarks
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.methods import LEARNING_NOTHING, METHODS
+from zsad_core.methods import LEARNING_NOTHING, package_of
 from zsad_core.settings import split_backbone
 from zsad_core.training_settings import TrainingSettings
 
@@ -130,15 +130,10 @@ def evaluation_targets(shards_uri: str, auxiliary: str) -> list[str]:
 
 
 def _check(method: str, run: str) -> None:
-    if method not in METHODS:
-        raise UsageError(f"no method is named {method}; there are: {', '.join(METHODS)}")
+    package_of(method)  # is there one of that name?
     if method in LEARNING_NOTHING:
         raise UsageError(f"{method} learns nothing: there is nothing to train")
-    if storage.exists(run) and not storage.is_directory(run):
-        raise ZsadError(f"{run}: a file; a training is a folder")
-    names = [name for name in storage.list_names(run) if not name.startswith(".")]
-    if names and FACTS not in names:
-        raise ZsadError(f"{run}: not empty and no training (it holds no {FACTS}); choose another folder")
+    provenance.check_folder(run, FACTS, "training")
 
 
 def _on_hardware(settings: TrainingSettings) -> TrainingSettings:
@@ -157,7 +152,7 @@ def _cores() -> int:
 
 
 def _training_module(method: str) -> ModuleType:
-    return importlib.import_module(f"{METHODS[method]}.training")
+    return importlib.import_module(f"{package_of(method)}.training")
 
 
 def _describe(settings: TrainingSettings, auxiliary: str) -> dict[str, Any]:

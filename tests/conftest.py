@@ -30,6 +30,15 @@ def ray_session():
     ray.shutdown()
 
 
+@pytest.fixture
+def torch_restored():
+    """For tests that train in this process: a training sets torch's threads and algorithms."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
 class Golden:
     """One golden npz: its arrays, its meta data, the inputs and the backbone file that belong to it."""
 

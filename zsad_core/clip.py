@@ -71,7 +71,7 @@ class Backbone(nn.Module):
         self.embed_dim: int = clip.text_projection.shape[1]
         self.context_length: int = clip.positional_embedding.shape[0]
         depth = len(visual.transformer.resblocks)
-        self.quarter_points = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+        self.quarter_points = quarter_points(depth)
         self._tokenizer = backbones.tokenizer(clip.token_embedding.num_embeddings, self.context_length)
         self._positions = visual.positional_embedding.detach()  # as loaded: the hash is not to depend on the image size
         self._resize_positions(position_resize)
@@ -109,12 +109,7 @@ class Backbone(nn.Module):
         length = embeddings.shape[1]
         if length > self.context_length:
             raise ZsadError(f"a prompt of {length} tokens is too long: {self.name} reads {self.context_length}")
-        clip = self.clip
-        hidden = clip.transformer(
-            embeddings + clip.positional_embedding[:length], attn_mask=clip.attn_mask[:length, :length]
-        )
-        at_end = hidden[torch.arange(len(hidden), device=hidden.device), ends.to(hidden.device)]
-        return clip.ln_final(at_end) @ clip.text_projection
+        return text_features(self.clip, embeddings, ends)
 
     @property
     def activation(self) -> Activation:
@@ -130,6 +125,21 @@ class Backbone(nn.Module):
             digest.update(f"{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def quarter_points(depth: int) -> list[int]:
+    """The blocks, counted from 0, at the quarters of an image tower: those whose patch tokens methods read."""
+    return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+
+
+def text_features(clip: nn.Module, embeddings: Tensor, ends: Tensor) -> Tensor:
+    """What the text tower of the open_clip model makes of token embeddings; see Backbone.encode_text."""
+    length = embeddings.shape[1]
+    hidden = clip.transformer(
+        embeddings + clip.positional_embedding[:length], attn_mask=clip.attn_mask[:length, :length]
+    )
+    at_end = hidden[torch.arange(len(hidden), device=hidden.device), ends.to(hidden.device)]
+    return clip.ln_final(at_end) @ clip.text_projection
 
 
 def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:

@@ -18,14 +18,14 @@ import numpy as np
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, IterableDataset
 
 from zsad_core import backbones
 from zsad_core.benchmarks.drawn.lessons import Pair, pairs
-from zsad_core.clip import normalised
+from zsad_core.clip import normalised, quarter_points, text_features
+from zsad_core.errors import ZsadError
 
 WARM_UP = 150  # steps
 SAVE_EVERY = 250  # steps
@@ -38,7 +38,7 @@ class PretrainingSettings:
     """pairs: a batch, so twice as many images. learning_rate: the highest of a cosine with warm-up."""
 
     backbone: str = "zsad-small"
-    steps: int = 4000
+    steps: int = 2600
     pairs: int = 24
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
@@ -54,8 +54,7 @@ class Objective(nn.Module):
         self.clip = backbones.build(name)
         visual = self.clip.visual
         width, embed_dim = visual.transformer.width, self.clip.text_projection.shape[1]
-        depth = len(visual.transformer.resblocks)
-        self.layers = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+        self.layers = quarter_points(len(visual.transformer.resblocks))
         self.patch_heads = nn.ModuleList(nn.Linear(width, embed_dim, bias=False) for _ in self.layers)
         self.probes = nn.ModuleList(nn.Linear(width, 1) for _ in self.layers)
         self.patch_scale, self.state_scale = (nn.Parameter(torch.tensor(math.log(1 / 0.07))) for _ in range(2))
@@ -67,7 +66,9 @@ class Objective(nn.Module):
             images, indices=self.layers, output_fmt="NLC", normalize_intermediates=False
         )
         features = F.normalize(out["image_features"].float(), dim=-1)
-        texts = F.normalize(self._encode_text(torch.cat([captions, states])).float(), dim=-1)
+        ids = torch.cat([captions, states])
+        texts = text_features(self.clip, self.clip.token_embedding(ids), ids.argmax(dim=-1))
+        texts = F.normalize(texts.float(), dim=-1)
         captions, (flawless, damaged) = texts[: len(images)], texts[len(images) :].chunk(2)
         wrong = (damaged - flawless).repeat(2, 1)
 
@@ -93,13 +94,6 @@ class Objective(nn.Module):
             "patches": torch.stack([_segmentation(each, masks) for each in logits]).mean(),
             "probes": torch.stack([_segmentation(each, masks) for each in probed]).mean(),
         }
-
-    def _encode_text(self, ids: Tensor) -> Tensor:
-        clip = self.clip
-        length = ids.shape[1]
-        hidden = clip.token_embedding(ids) + clip.positional_embedding[:length]
-        hidden = clip.transformer(hidden, attn_mask=clip.attn_mask[:length, :length])
-        return text_global_pool(clip.ln_final(hidden), ids, "argmax") @ clip.text_projection
 
 
 def _segmentation(logits: Tensor, masks: Tensor) -> Tensor:
@@ -144,6 +138,7 @@ def pretrain(
     """Train from the state in `state_file`, where there is one; it is written anew every SAVE_EVERY steps.
 
     `report` is called after each step with the step's number and losses. Returns the open_clip model.
+    Raises ZsadError where the state is that of other settings.
     """
     torch.manual_seed(settings.seed)
     objective = Objective(settings.backbone).train()
@@ -157,6 +152,8 @@ def pretrain(
     done = 0
     if os.path.exists(state_file):
         state = torch.load(state_file, weights_only=True)
+        if state["settings"] != asdict(settings):
+            raise ZsadError(f"{state_file}: of a training with other settings; remove it, or name another file")
         objective.load_state_dict(state["objective"])
         optimiser.load_state_dict(state["optimiser"])
         done = state["step"]
@@ -170,7 +167,7 @@ def pretrain(
     for step, (images, masks, ids) in zip(range(done, settings.steps), loader):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, settings.steps)
-        images = normalised(images.numpy()).to(memory_format=torch.channels_last)
+        images = normalised(images.numpy()).contiguous()  # a normalisation of each channel is slow with channels last
         captions, states = ids.split(len(images))
         # On a CPU, plain attention trains faster than the fused kernel: its backward pass is the slower.
         with torch.autocast("cpu", torch.bfloat16, settings.bfloat16), sdpa_kernel(SDPBackend.MATH):
@@ -199,6 +196,6 @@ def _schedule(step: int, steps: int) -> float:
 
 
 def save(clip: nn.Module, file: str, settings: PretrainingSettings) -> None:
-    """Write the weights in half precision (a quarter of a percent of a weight matters to nothing), with what made them."""
+    """Write the weights in half precision, with what made them."""
     weights = {name: value.detach().half().contiguous() for name, value in clip.state_dict().items()}
     safetensors.torch.save_file(weights, file, metadata={"zsad": json.dumps(asdict(settings), sort_keys=True)})

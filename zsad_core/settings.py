@@ -17,7 +17,7 @@ Device = Literal["cpu", "cuda"]
 class ScoringSettings:
     """A method with its weights, and how it is run.
 
-    method: a name of zsad_core.methods. backbone: see zsad_core.clip. checkpoint: a file of weights, or "random" (untrained).
+    method: a name of zsad_core.methods. backbone: see zsad_core.clip. checkpoint: a file, or "random" (untrained).
     image_size: pixels of the model's square input, None for the backbone's default. samples: prompt samples R of an
     image. threads: CPU threads of one model; 1 by default, so that the number of models on a machine changes no sum's
     order. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
@@ -35,10 +35,7 @@ class ScoringSettings:
     device: Device | None = None
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "samples", "threads", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+        check_counts(self, "image_size", "samples", "threads", "batch_size")
         if self.precision not in get_args(Precision):
             raise UsageError(f"--precision {self.precision}: one of {', '.join(get_args(Precision))}")
 
@@ -46,6 +43,14 @@ class ScoringSettings:
         """The same with a device and a batch size, where they were left open, for a machine with or without a GPU."""
         device = self.device or ("cuda" if gpu else "cpu")
         return replace(self, device=device, batch_size=self.batch_size or (16 if device == "cuda" else 4))
+
+
+def check_counts(settings: object, *names: str) -> None:
+    """Raises UsageError where one of these settings is neither left open nor at least 1."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
 
 
 def split_backbone(name: str) -> tuple[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zsad_core.errors import UsageError
-from zsad_core.settings import Device
+from zsad_core.settings import Device, ScoringSettings, check_counts
 
 
 @dataclass(frozen=True)
@@ -16,8 +15,8 @@ class TrainingSettings:
     batch_size: images of a step. threads: CPU threads, of the model and of those that prepare images.
     """
 
-    method: str = "bayes-pfl"
-    backbone: str = "zsad-small:random"
+    method: str = ScoringSettings.method
+    backbone: str = ScoringSettings.backbone
     image_size: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -26,7 +25,4 @@ class TrainingSettings:
     device: Device | None = None
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "epochs", "batch_size", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+        check_counts(self, "image_size", "epochs", "batch_size", "threads")

@@ -19,20 +19,14 @@ from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods.bayes_pfl import build
 from zsad_core.training_settings import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("torch_restored")
+
 MATERIALS = ("grid", "pill", "wood")
 ENDS = {"checkpoint.safetensors", "losses.csv", "losses.svg"}
 
 
 class Stop(Exception):
     pass
-
-
-@pytest.fixture(autouse=True)
-def torch_restored():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")

@@ -18,15 +18,9 @@ from zsad_core.training import BestEpoch, Trainer
 from zsad_core.training_data import Sample
 from zsad_core.training_settings import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("torch_restored")
+
 SIZE = 8
-
-
-@pytest.fixture(autouse=True)
-def torch_restored():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 class Toy(Method):

@@ -13,7 +13,7 @@ import numpy as np
 
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.benchmarks.drawn.defects import DEFECTS
-from zsad_core.benchmarks.drawn.surfaces import Array, light
+from zsad_core.benchmarks.drawn.surfaces import Array, light, to_bytes
 
 
 def draw_sample(category: str, defect: str | None, number: int, size: int, seed: int) -> tuple[Array, Array]:
@@ -43,4 +43,4 @@ def draw_layers(category: str, defects: Sequence[str], number: int, size: int, s
     if material.grey:
         pixels = pixels.mean(2, keepdims=True)
     pixels = pixels + rng.normal(0, 0.008, pixels.shape)
-    return (np.broadcast_to(pixels, (*shape, 3)).clip(0, 1) * 255).round().astype(np.uint8), masks
+    return to_bytes(np.broadcast_to(pixels, (*shape, 3))), masks

@@ -1,4 +1,4 @@
-"""The drawn auxiliary set that the shipped method checkpoint was trained on: as large as VisA, in MVTec-AD's layout.
+"""A drawn auxiliary set to train methods on: as large as VisA, in MVTec-AD's layout.
 
 Its categories are the world's, but none that the backbone learned from.
 """
@@ -15,7 +15,7 @@ from PIL import Image
 
 from zsad_core.benchmarks.drawn import captions, world
 from zsad_core.benchmarks.drawn.lessons import CATEGORIES as PRETRAINING_CATEGORIES
-from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light
+from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, to_bytes
 from zsad_core.errors import ZsadError
 
 NAME = "DrawnWorld"
@@ -71,7 +71,7 @@ def _draw_category(
         kind, pixels, mask = (None, surface.pixels, None) if number < normal else _damaged(rng, surface, number)
         pixels = pixels * light(rng, size)[..., None] + rng.normal(0, 0.008, pixels.shape)
         name = f"{category.name}/test/{kind or 'good'}/{number:03d}.png"
-        _save(_bytes(pixels), folder, name)
+        _save(to_bytes(pixels), folder, name)
         if mask is not None:
             _save(mask.astype(np.uint8) * 255, folder, f"{category.name}/ground_truth/{kind}/{number:03d}_mask.png")
         describe = captions.damaged(rng, category.name, kind) if kind else captions.flawless(rng, category.name)
@@ -86,10 +86,6 @@ def _damaged(rng: Rng, surface: Surface, number: int) -> tuple[str, Array, Array
         kind = kinds[turn % len(kinds)]
         if found := world.damage(rng, surface, kind):
             return kind, *found
-
-
-def _bytes(pixels: Array) -> Array:
-    return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def _save(pixels: Array, folder: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from zsad_core.benchmarks.drawn import captions, world
-from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, noise
+from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, noise, to_bytes
 
 CATEGORIES = 20_000
 DRAWN_SIZE = 160  # more than is shown, so that pictures are cut out and scaled down as real ones are
@@ -34,7 +35,7 @@ def pairs(seed: int, size: int, words: list[str]) -> Iterator[Pair]:
     """Endless pairs, determined by `seed`; `words` are what strange names are made of."""
     rng = np.random.default_rng(seed)
     at_hand: list[tuple[str, Surface, list[str]]] = []
-    for turn in range(2**62):
+    for turn in itertools.count():
         if len(at_hand) < KEPT:
             at_hand.append(_drawn(rng))
         elif turn % REUSED == 0:
@@ -91,7 +92,7 @@ class _Cut:
 
     def pixels(self, pixels: Array) -> Array:
         """Float (H, W, 3) in 0..1 to float (size, size, 3)."""
-        image = Image.fromarray((self._cut(pixels).clip(0, 1) * 255).round().astype(np.uint8))
+        image = Image.fromarray(to_bytes(self._cut(pixels)))
         return np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC), np.float32) / 255
 
     def mask(self, mask: Array) -> Array:
@@ -114,4 +115,4 @@ def _photo(rng: Rng, pixels: Array) -> Array:
     pixels = pixels + rng.uniform(0, 0.03) * rng.standard_normal(pixels.shape)
     if rng.uniform() < 0.2:
         pixels = pixels + rng.uniform(0, 0.08) * noise(rng, pixels.shape[:2], rng.uniform(0.08, 0.3))[..., None]
-    return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+    return to_bytes(pixels)

@@ -100,6 +100,11 @@ def segment(x: Array, y: Array, start: tuple[float, float], end: tuple[float, fl
     return np.hypot(x - start[0] - along * way[0], y - start[1] - along * way[1])
 
 
+def to_bytes(pixels: Array) -> Array:
+    """Values in 0..1 as uint8; what lies outside is clipped."""
+    return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+
+
 def tint(rng: Rng, colour: Sequence[float], spread: float = 0.03) -> Array:
     return np.clip(np.asarray(colour) * rng.uniform(1 - spread, 1 + spread, 3), 0, 1)
 

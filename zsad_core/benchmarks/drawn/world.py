@@ -1,4 +1,4 @@
-"""The drawn world that the shipped model learned from: any number of categories, each a seeded style with a name.
+"""The drawn world that backbone and methods learn from: any number of categories, each a seeded style with a name.
 
 It shares no material with the benchmarks' miniatures: their surfaces stay unseen. Of their defect kinds it has
 TAUGHT, beside kinds of its own (`faults`); the others stay unseen.
@@ -23,9 +23,11 @@ from zsad_core.benchmarks.drawn.surfaces import (
     Size,
     Surface,
     axes,
+    box,
     dome,
     mix,
     noise,
+    relief,
     shadowed,
     soft,
     turned,
@@ -76,13 +78,18 @@ def _paint(style: Rng) -> tuple[str, str, Painter]:
 
     def paint(rng: Rng, x: Array, y: Array) -> Array:
         height = pattern(rng, x, y)
-        down, across = np.gradient(ndimage.gaussian_filter(height, 0.7))
-        slope = down + across
-        lit = np.clip(1 - depth * slope / max(slope.std(), 1e-3), 0.4, 1.6) if depth > 0.05 else 1.0
+        lit = _lit(ndimage.gaussian_filter(height, 0.7), depth, 1e-3) if depth > 0.05 else 1.0
         uneven = lit * (1 + grain * noise(rng, x.shape, fine) + cloud * noise(rng, x.shape, 0.15))
         return mix(first * rng.normal(1, spread, 3), second * rng.normal(1, spread, 3), height) * uneven[..., None]
 
     return f"{name} {word}", stuff, paint
+
+
+def _lit(height: Array, depth: float, flat: float) -> Array:
+    """Brightness around 1 of a height field, whatever its scale; slopes that deviate by less than `flat` fade."""
+    down, across = np.gradient(height)
+    slope = down + across
+    return np.clip(1 - depth * slope / max(slope.std(), flat), 0.4, 1.6)
 
 
 def _surface(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
@@ -99,7 +106,8 @@ def _surface(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
 
 @dataclass(frozen=True)
 class _Thing:
-    """An object's look. round_off: radius of its rounded rim. groove, band: distance inside the outline, or none."""
+    """An object's look. round_off: radius of its rounded rim. groove: distance inside the outline, or none.
+    holes: (x, y, radius). studs: how many, on a ring of which radius, how large; they are the parts of a single object."""
 
     form: Form
     paint: Painter
@@ -128,9 +136,7 @@ class _Thing:
             inner_x, inner_y = np.where(nearer, local[0], inner_x), np.where(nearer, local[1], inner_y)
             parts[away < 0.002] = number
         body = self.paint(rng, inner_x, inner_y)
-        height = dome(outline, self.round_off)
-        down, across = np.gradient(height, 1 / min(shape))
-        body = body * np.clip(1 - 0.3 * (down + across), 0.4, 1.5)[..., None]
+        body = body * relief(dome(outline, self.round_off), 0.3)[..., None]
         if self.groove is not None:
             body = body * (1 - 0.4 * np.exp(-(((outline + self.groove) / 0.008) ** 2)))[..., None]
         if self.studs and len(places) == 1:
@@ -232,7 +238,7 @@ def _assembly(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
     words, stuff, paint = _paint(style)
     ground = _ground(style)
     wide, high = style.uniform(0.36, 0.48, 2)
-    board = _Thing(lambda x, y: _box(x, y, wide, high), paint, 0.01, None, (), None)
+    board = _Thing(lambda x, y: box(x, y, wide, high), paint, 0.01, None, (), None)
     rows, columns = int(style.integers(2, 5)), int(style.integers(2, 5))
     kinds = [_thing(style)[1] for _ in range(int(style.integers(1, 5)))]
     plan = []
@@ -258,18 +264,10 @@ def _assembly(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
     return f"{words} {stuff} board", draw
 
 
-def _box(x: Array, y: Array, wide: float, high: float) -> Array:
-    return np.maximum(np.abs(x) - wide, np.abs(y) - high)
-
-
 def _placed(place: tuple[float, float, float, float], shift: Array, turn: float) -> tuple[float, float, float, float]:
     x, y, angle, scale = place
-    return (
-        np.cos(turn) * x - np.sin(turn) * y + shift[0],
-        np.sin(turn) * x + np.cos(turn) * y + shift[1],
-        angle + turn,
-        scale,
-    )
+    across, down = turned(x, y, -turn)
+    return across + shift[0], down + shift[1], angle + turn, scale
 
 
 def _tissue(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
@@ -283,9 +281,7 @@ def _tissue(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
     def draw(rng: Rng, size: Size) -> Surface:
         x, y = axes(size)
         rise = 1 - np.abs(noise(rng, size, scale)) + fine * 0.2 * noise(rng, size, scale / 4)
-        down, across = np.gradient(rise)
-        slope = down + across
-        lit = np.clip(1 - 0.2 * slope / max(slope.std(), 1e-6), 0.4, 1.6)
+        lit = _lit(rise, 0.2, 1e-6)
         depth = np.clip(0.5 + 0.5 * folds * (rise - rise.mean()) / rise.std() * 0.5, 0, 1)
         pixels = mix(deep, colour, depth) * lit[..., None]
         lines = np.exp(-np.abs(noise(rng, size, 0.05)) / 0.06)
