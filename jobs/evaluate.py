@@ -29,9 +29,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[AUXILIARY=]FILE",
         help="the method's weights; may be repeated. The authors' files do not say which benchmark they were trained "
-        'on: write VisA=FILE. "random" stands for untrained ones (default: random)',
+        'on: write VisA=FILE. "random" stands for untrained ones (default: those that zsad brings for its own backbone)',
     )
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default: 518 rounded to the backbone's patch")
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="default: 518 rounded to the backbone's patch, 128 for those that zsad brings",
+    )
     parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the prompt samples (default: %(default)s)")
     parser.add_argument("--precision", choices=get_args(Precision), default=default.precision)

@@ -10,7 +10,7 @@ from pipelines import engine, predictions, runs, shards, storage
 from pipelines.predict import describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
-from zsad_core.methods import LEARNING_NOTHING
+from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
 from zsad_core.settings import ScoringSettings, split_backbone
 
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
@@ -42,7 +42,7 @@ def evaluate(
         settings = dataclasses.replace(settings, backbone=runs.NONE)
         files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     else:
-        files, routes = runs.route_checkpoints(checkpoints or [runs.UNTRAINED], auxiliaries)
+        files, routes = runs.route_checkpoints(checkpoints or [_shipped_checkpoint(settings)], auxiliaries)
     hashed = _hashed(files)
 
     gpus = engine.resources()["GPU"]
@@ -73,6 +73,17 @@ def evaluate(
         count = actors or _actors_that_fit(scored_by, facts[name]["parameter_bytes"])
         predict(pending, scored_by, facts[name]["image_size"], min(count, len(pending)))
     return reduce([run_uri])
+
+
+def _shipped_checkpoint(settings: ScoringSettings) -> str:
+    shipped = shipped_checkpoint(settings.method)
+    if settings.backbone != ScoringSettings.backbone or not shipped:
+        raise UsageError(
+            f"--checkpoint: name {settings.method}'s weights for {settings.backbone}, a file, or {runs.UNTRAINED} for "
+            "untrained ones"
+        )
+    engine.say("no --checkpoint: taking the weights that zsad brings, which were trained on drawn images alone")
+    return shipped
 
 
 def _file_name(file: str) -> str:

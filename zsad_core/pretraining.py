@@ -29,6 +29,7 @@ from zsad_core.errors import ZsadError
 
 WARM_UP = 150  # steps
 SAVE_EVERY = 250  # steps
+PEAK = 5  # the patches of an image that its peak is the mean of
 CAPTIONS_SHARE = 0.25  # of both directions of the caption loss, which would drown that of the patches
 MASK_SIZE = 64  # patches are compared with the mask at this size
 
@@ -58,6 +59,7 @@ class Objective(nn.Module):
         self.patch_heads = nn.ModuleList(nn.Linear(width, embed_dim, bias=False) for _ in self.layers)
         self.probes = nn.ModuleList(nn.Linear(width, 1) for _ in self.layers)
         self.patch_scale, self.state_scale = (nn.Parameter(torch.tensor(math.log(1 / 0.07))) for _ in range(2))
+        self.peak_scale, self.peak_shift = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(0.0))
 
     def forward(self, images: Tensor, masks: Tensor, captions: Tensor, states: Tensor) -> dict[str, Tensor]:
         """Losses of P pairs: images (2P, 3, S, S), flawless then damaged; masks (P, m, m) in 0..1; token ids of the
@@ -84,6 +86,7 @@ class Objective(nn.Module):
             self.patch_scale.exp() * (F.normalize(tokens.float(), dim=-1) @ wrong[..., None])[..., 0]
             for tokens in (*patches, last)
         ]
+        peaks = torch.stack(logits).mean(0).topk(PEAK).values.mean(-1)
         # The probes know no text: they teach the image tower to see damage while the texts do not yet tell it apart.
         probed = [
             probe(tokens)[..., 0].float() for probe, tokens in zip(self.probes, out["image_intermediates"], strict=True)
@@ -92,6 +95,8 @@ class Objective(nn.Module):
             "captions": CAPTIONS_SHARE * (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)),
             "state": F.binary_cross_entropy_with_logits(states_apart, labels),
             "patches": torch.stack([_segmentation(each, masks) for each in logits]).mean(),
+            # Weighed by area, a false alarm on a flawless image costs next to nothing; here it costs a whole image.
+            "peaks": F.binary_cross_entropy_with_logits(self.peak_scale * peaks + self.peak_shift, labels),
             "probes": torch.stack([_segmentation(each, masks) for each in probed]).mean(),
         }
 

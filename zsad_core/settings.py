@@ -24,7 +24,7 @@ class ScoringSettings:
     """
 
     method: str = "bayes-pfl"
-    backbone: str = "zsad-small:random"
+    backbone: str = "zsad-small:drawn"
     checkpoint: str = "random"
     image_size: int | None = None
     samples: int = 10

@@ -20,7 +20,7 @@ from tests.hand_packed import rows_of, write_packed
 from zsad_core.training_settings import TrainingSettings
 
 BACKBONE = "zsad-small:random"
-OPTIONS = ["--auxiliary", "drawn", "--backbone", BACKBONE, "--image-size", "64", "--epochs", "8", "--batch-size", "3"]
+OPTIONS = ["--auxiliary", "drawn", "--backbone", BACKBONE, "--image-size", "64", "--epochs", "4", "--batch-size", "3"]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def shards(tmp_path):
 
 def undisturbed(shards, folder):
     """What the training gives without Ray, in this process: checkpoint and losses without the seconds."""
-    settings = TrainingSettings(backbone=BACKBONE, image_size=64, epochs=8, batch_size=3, threads=1, device="cpu")
+    settings = TrainingSettings(backbone=BACKBONE, image_size=64, epochs=4, batch_size=3, threads=1, device="cpu")
     described = pipeline._describe(settings, "drawn")
     facts = {name: described[name] for name in ("activation", "backbone_sha256")}
     learnt, judged = choose_validation(shards, packed(shards, "drawn"), "held-out")

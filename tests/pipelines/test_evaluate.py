@@ -171,6 +171,11 @@ def test_nothing_is_written_where_the_model_is_wrong(packed, settings, tmp_path)
         assert not (tmp_path / "run").exists()
 
 
+def test_another_backbone_needs_its_own_checkpoint(packed, settings, tmp_path):
+    with pytest.raises(UsageError, match="--checkpoint: name bayes-pfl's weights for .*clip.pt, a file, or random"):
+        evaluate(packed, str(tmp_path / "run"), settings, [])
+
+
 def test_two_auxiliary_sets_in_one_run(source, settings, tmp_path):
     """A benchmark of the table and its opposite, each with the weights that the protocol names: a file of the authors',
     whose auxiliary set has to be told, and one of our own, which names it, on any storage."""

@@ -28,7 +28,7 @@ def test_every_weight_of_both_towers_learns():
     ids = torch.randint(1, 4608, (8, 6))
     ids[:, -1] = 4609
     losses = objective(torch.randn(4, 3, 128, 128), (torch.rand(2, 64, 64) > 0.9).float(), ids[:4], ids[4:])
-    assert set(losses) == {"captions", "state", "patches", "probes"}
+    assert set(losses) == {"captions", "state", "patches", "peaks", "probes"}
     sum(losses.values()).backward()
     without = [name for name, p in objective.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []

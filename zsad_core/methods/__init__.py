@@ -6,6 +6,7 @@ They are imported only when asked for.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 from zsad_core.errors import UsageError
@@ -24,3 +25,9 @@ def package_of(method: str) -> str:
 def method_module(method: str) -> ModuleType:
     """The package or module of `method`, which gives PROTOCOL and `build` (see methods/base.py)."""
     return importlib.import_module(package_of(method))
+
+
+def shipped_checkpoint(method: str) -> str | None:
+    """The file of the weights that this package brings for `method` on the default backbone; None without."""
+    file = Path(__file__).parent / package_of(method).rpartition(".")[2] / "drawn.safetensors"
+    return str(file) if file.is_file() else None

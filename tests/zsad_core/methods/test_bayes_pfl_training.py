@@ -39,16 +39,15 @@ def test_stage_1_has_three_rates(model):
     flows |= {f"context_flow.{name}.{kind}" for name in "uwb" for kind in ("weight", "bias")}
     bank = {"bank.context", "bank.normal", "bank.abnormal"}
     assert {name for name, rate in rates.items() if rate == 1e-3} == flows | bank
-    assert all(
-        rate == 1e-4 for name, rate in rates.items() if not name.endswith("temperature") and name not in flows | bank
-    )
+    others = {rate for name, rate in rates.items() if not name.endswith("temperature") and name not in flows | bank}
+    assert others == {1e-4 * 1024 / model.backbone.vision_width}  # published for a width of 1024
     assert model.fused_image_score is False
 
 
 def test_stage_2_has_the_fusion_alone(model):
     rates = learning_rates(model, 1)
     assert {name.split(".")[0] for name in rates} == {"text_mapping", "image_mapping", "fusion"}
-    assert set(rates.values()) == {1e-4} and len(rates) == 4 + 6
+    assert set(rates.values()) == {1e-4 * 1024 / model.backbone.vision_width} and len(rates) == 4 + 6
     assert model.fused_image_score is True
 
 

@@ -17,6 +17,9 @@ from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, nois
 CATEGORIES = 20_000
 DRAWN_SIZE = 160  # more than is shown, so that pictures are cut out and scaled down as real ones are
 KEPT, REUSED = 96, 12  # surfaces at hand, and how often each is damaged anew before it is drawn anew
+RARE = dict.fromkeys(world.PART_KINDS, 4.0) | {"missing_part": 2.5}
+"""How much more often a kind is drawn where it can be: few surfaces have parts, not many have an outline."""
+TAUGHT_MORE_OFTEN = 2.0
 STRANGE_WORDS = 0.25  # how often a state's text names something else: the state has to be read off any name
 
 
@@ -34,28 +37,39 @@ class Pair(NamedTuple):
 def pairs(seed: int, size: int, words: list[str]) -> Iterator[Pair]:
     """Endless pairs, determined by `seed`; `words` are what strange names are made of."""
     rng = np.random.default_rng(seed)
-    at_hand: list[tuple[str, Surface, list[str]]] = []
+    at_hand: list[_Lesson] = []
     for turn in itertools.count():
         if len(at_hand) < KEPT:
             at_hand.append(_drawn(rng))
         elif turn % REUSED == 0:
             at_hand[rng.integers(KEPT)] = _drawn(rng)
-        name, surface, kinds = at_hand[rng.integers(len(at_hand))]
-        if pair := _pair(rng, name, surface, kinds, size, words):
+        if pair := _pair(rng, at_hand[rng.integers(len(at_hand))], size, words):
             yield pair
 
 
-def _drawn(rng: Rng) -> tuple[str, Surface, list[str]]:
+class _Lesson(NamedTuple):
+    """A surface and the kinds of damage that it can have, with their probabilities."""
+
+    name: str
+    surface: Surface
+    kinds: list[str]
+    chances: Array
+
+
+def _drawn(rng: Rng) -> _Lesson:
     category = world.category(int(rng.integers(CATEGORIES)))
     surface = category.draw(rng, DRAWN_SIZE)
-    return category.name, surface, world.kinds_for(surface)
+    kinds = world.kinds_for(surface)
+    weights = np.array([RARE.get(kind, 1.0) * (TAUGHT_MORE_OFTEN if kind in world.TAUGHT else 1.0) for kind in kinds])
+    return _Lesson(category.name, surface, kinds, weights / weights.sum())
 
 
-def _pair(rng: Rng, name: str, surface: Surface, kinds: list[str], size: int, words: list[str]) -> Pair | None:
+def _pair(rng: Rng, lesson: _Lesson, size: int, words: list[str]) -> Pair | None:
     """A pair, or None where the damage cannot be seen or fell outside the cut."""
+    name, surface, kinds, chances = lesson
     damaged, mask = surface, np.zeros(surface.region.shape, bool)
     for _ in range(2 if rng.uniform() < 0.2 else 1):
-        kind = kinds[rng.integers(len(kinds))]
+        kind = kinds[rng.choice(len(kinds), p=chances)]
         found = world.damage(rng, damaged, kind)
         if found is None:
             return None
