@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # loads torch
 FACTS, CHECKPOINT, STATE = "train.json", "checkpoint.safetensors", "state.pt"
 LEFT_OPEN = ("image_size", "epochs", "batch_size")  # to the recipe and the backbone, unless the user names them
 RESTARTS = 3  # of a worker that died, in one call; each goes on from the last epoch
+STOPPING = 60  # seconds that an interrupted training has to finish the batch it is at
 
 Tell = Callable[[str, Any], None]
 """How a worker speaks to the user: ("say", line), ("expect", (label, images)), ("advance", images)."""
@@ -220,8 +221,14 @@ def _fit(task: Task) -> None:
     thread.start()
     engine.say("starting the worker")
     screen = _Screen()
-    for kind, value in _received(messages, thread):
-        getattr(screen, kind)(value)
+    try:
+        for kind, value in _received(messages, thread):
+            getattr(screen, kind)(value)
+    except KeyboardInterrupt:
+        # The worker ends when nobody listens, and the thread with it; under a thread that waits, Ray does not end well.
+        messages.shutdown(force=True)
+        thread.join(STOPPING)
+        raise
     if "error" in ended:
         raise ended["error"]
     if failure := ended["value"]["failure"]:

@@ -14,7 +14,7 @@ import torch
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from pipelines import engine, shards, storage
+from pipelines import engine, predict, shards, storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
 from tests.drawn_source import draw_mvtec
@@ -28,6 +28,12 @@ from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save
 from zsad_core.scoring import Scorer
 
 CATEGORIES = ["grid", "pill", "wood"]
+
+
+@pytest.fixture(autouse=True)
+def described_here(monkeypatch):
+    """A worker that describes the model loads torch first, for many seconds; it does so in `run` and in tests/e2e."""
+    monkeypatch.setattr("pipelines.evaluate.describe", predict._describe)
 
 
 @pytest.fixture(scope="module")

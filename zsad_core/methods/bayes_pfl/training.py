@@ -61,7 +61,7 @@ def warm_up_and_cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
-def other_rate(model: BayesPFL) -> float:
+def _other_rate(model: BayesPFL) -> float:
     """The rate of all matrices that read features: as published for ViT-L/14, higher for a narrower backbone.
 
     A step of Adam moves each weight by about the rate, so an output by the rate times the number of inputs (Yang et
@@ -83,14 +83,14 @@ def _begin_prompts(model: BayesPFL) -> list[dict]:
     return [
         {"params": prompts, "lr": PROMPT_RATE},
         {"params": temperatures, "lr": TEMPERATURE_RATE},
-        {"params": others, "lr": other_rate(model)},
+        {"params": others, "lr": _other_rate(model)},
     ]
 
 
 def _begin_fusion(model: BayesPFL) -> list[dict]:
     model.fused_image_score = True
     parameters = [parameter for name, parameter in model.named_parameters() if name.startswith(FUSION)]
-    return [{"params": parameters, "lr": other_rate(model)}]
+    return [{"params": parameters, "lr": _other_rate(model)}]
 
 
 def _prompt_losses(model: BayesPFL, batch: Batch, *key: str | int) -> dict[str, Tensor]:
