@@ -35,7 +35,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="default: 518 rounded to the backbone's patch, 128 for those that zsad brings",
+        help="default: 518 rounded to the backbone's patch, 192 for those that zsad brings",
     )
     parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the prompt samples (default: %(default)s)")

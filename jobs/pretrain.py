@@ -12,25 +12,26 @@ import os
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="where to put the weights, *.safetensors")
-    parser.add_argument("--steps", type=int, help="of 48 images each (default: 2600)")
+    parser.add_argument("--steps", type=int, default=5000, help="of 48 images each (default: %(default)s)")
+    parser.add_argument(
+        "--start", metavar="BACKBONE", help="weights of zsad-small to begin with, as --backbone names them"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
+    parser.add_argument("--workers", type=int, default=2, help="processes that share a step (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait take the drawing's core
-    import torch
-
     from pipelines import engine
     from zsad_core.errors import UsageError
     from zsad_core.pretraining import PretrainingSettings, pretrain, save
 
     if not options.file.endswith(".safetensors"):
         raise UsageError(f"{options.file}: the name has to end with .safetensors")
-    if min(1 if options.steps is None else options.steps, options.threads) < 1 or options.seed < 0:
-        raise UsageError("--steps and --threads: at least 1 is needed; --seed: must not be negative")
-    torch.set_num_threads(options.threads)
-    settings = PretrainingSettings(steps=options.steps or PretrainingSettings.steps, seed=options.seed)
+    if options.steps < 1 or options.seed < 0:
+        raise UsageError("--steps: at least 1 is needed; --seed: must not be negative")
+    if options.workers < 1 or PretrainingSettings.pairs % options.workers:
+        raise UsageError(f"--workers: a divisor of {PretrainingSettings.pairs} is needed, the pairs of a step")
+    settings = PretrainingSettings(options.steps, workers=options.workers, start=options.start, seed=options.seed)
     state_file = f"{options.file}.state"
     progress = engine.Progress("pretraining", settings.steps, unit="steps")
 

@@ -59,7 +59,7 @@ class Backbone(nn.Module):
         self.clip = clip.float().eval().requires_grad_(False)
         visual = clip.visual
         self.patch_size: int = visual.patch_size[0]
-        self.image_size = image_size or _default_image_size(name, self.patch_size, visual.image_size[0])
+        self.image_size = image_size or _default_image_size(name, self.patch_size)
         if self.image_size % self.patch_size:
             below = self.image_size // self.patch_size * self.patch_size
             raise UsageError(
@@ -158,7 +158,7 @@ def load_backbone(
 ) -> Backbone:
     """Build the backbone that `source` names (see the module's docstring), at `image_size` x `image_size` pixels.
 
-    Without `image_size`: 518 rounded to the patch, or the own size of a backbone that ships with this package.
+    Without `image_size`: 518 rounded to the patch, or the input size of a backbone that ships with this package.
     `activation` replaces the backbone's own, for method checkpoints trained with another one.
     Raises UsageError for an unknown name or an image size that the patch does not divide, ZsadError for bad weights.
     """
@@ -193,9 +193,9 @@ def _is_usable(config: dict) -> bool:
     )
 
 
-def _default_image_size(name: str, patch_size: int, native: int) -> int:
-    if name.split(":")[0] in backbones.names():
-        return native
+def _default_image_size(name: str, patch_size: int) -> int:
+    if (own := name.split(":")[0]) in backbones.names():
+        return backbones.input_size(own)
     return max(1, round(518 / patch_size)) * patch_size
 
 

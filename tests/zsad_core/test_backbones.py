@@ -48,7 +48,7 @@ def small():
 
 
 def test_an_image_is_encoded_alike_alone_and_in_a_batch(small):
-    images = torch.randn(3, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(3, 3, 192, 192, generator=torch.Generator().manual_seed(0))
     together = small.encode_images(images)
     for number in range(3):
         alone = small.encode_images(images[number : number + 1])
@@ -61,14 +61,15 @@ def test_the_image_tower_is_small(small):
     assert sum(p.numel() for p in small.clip.visual.parameters()) <= 6_000_000
 
 
-def test_weights_of_a_file_are_the_ones_used(small, tmp_path):
-    weights = {name: value.half() for name, value in small.clip.state_dict().items()}
+def test_weights_of_a_file_are_the_ones_used(tmp_path):
+    weights = {name: value.half() for name, value in backbones.build("zsad-small").state_dict().items()}
     weights["logit_scale"] = torch.tensor(1.25).half()
     file = str(tmp_path / "weights.safetensors")
     safetensors.torch.save_file(weights, file)
     loaded = load_backbone(f"zsad-small:{file}")
     assert loaded.clip.logit_scale.item() == 1.25
     assert loaded.clip.logit_scale.dtype == torch.float32
+    assert (loaded.image_size, loaded.grid) == (192, 24)  # whatever the size that the weights were trained at
 
 
 def test_other_weights_are_refused(tmp_path):

@@ -1,14 +1,18 @@
-"""Pretraining of the small backbone: its loss by hand, its gradients, going on from a state, weights that load."""
+"""Pretraining of the small backbone: its loss by hand, its gradients, going on from a state, weights that load, shares."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
 
-from zsad_core import pretraining
-from zsad_core.clip import load_backbone
-from zsad_core.pretraining import Objective, PretrainingSettings, _segmentation, pretrain, save
+from zsad_core import backbones, pretraining
+from zsad_core.clip import load_backbone, normalised
+from zsad_core.errors import ZsadError
+from zsad_core.pretraining import Objective, PretrainingSettings, _batches, _segmentation, pretrain, save
 
-TINY = PretrainingSettings(steps=3, pairs=2, bfloat16=False)
+TINY = PretrainingSettings(steps=3, pairs=2, workers=1, bfloat16=False)
 
 
 def test_segmentation_by_hand():
@@ -51,6 +55,38 @@ def test_it_goes_on_from_its_state_and_its_weights_load(tmp_path, monkeypatch):
 
     file = str(tmp_path / "weights.safetensors")
     save(clip, file, TINY)
-    loaded = load_backbone(f"zsad-small:{file}").clip.state_dict()
+    loaded = load_backbone(f"zsad-small:{file}", image_size=128).clip.state_dict()
     for name, value in clip.state_dict().items():
         torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
+
+
+def test_the_state_of_other_settings_is_refused_but_for_the_steps(tmp_path):
+    state, steps = str(tmp_path / "state"), []
+    short = replace(TINY, steps=1)
+    pretrain(short, state, lambda step, losses: None)
+    with pytest.raises(ZsadError, match=f"{state}: of a training with other settings; remove it"):
+        pretrain(replace(short, seed=1), state, lambda step, losses: None)
+    pretrain(replace(short, steps=2), state, lambda step, losses: steps.append(step))
+    assert steps == [2]
+
+
+def test_workers_learn_the_mean_of_their_shares(tmp_path):
+    """Two workers of a pair each, against both shares' gradients in this process."""
+    settings = PretrainingSettings(1, pairs=2, workers=2, bfloat16=False)
+    shared = pretrain(settings, str(tmp_path / "state"), lambda step, losses: None)
+
+    torch.manual_seed(settings.seed)
+    alone = Objective(settings.backbone).train()
+    tokenizer = backbones.tokenizer(alone.clip.token_embedding.num_embeddings, len(alone.clip.attn_mask))
+    for rank in range(2):
+        images, masks, ids = next(_batches([settings.seed, 0, rank], 1, alone.clip.visual.image_size[0], tokenizer))
+        (sum(alone(normalised(images), masks, *ids.split(2)).values()) / 2).backward()
+    weight = "visual.transformer.resblocks.0.mlp.c_fc.weight"
+    before, gradient = alone.clip.get_parameter(weight), alone.clip.get_parameter(weight).grad
+    step = shared.get_parameter(weight) - before
+    # AdamW's first step is the rate against the sign of every gradient that is no rounding error, and the decay.
+    rate = settings.learning_rate / pretraining.WARM_UP
+    clear = gradient.abs() > 1e-2 * gradient.abs().max()
+    wanted = -rate * gradient.sign() - rate * settings.weight_decay * before
+    assert clear.float().mean() > 0.3
+    assert_allclose(step[clear].detach(), wanted[clear].detach(), atol=0.02 * rate)

@@ -37,7 +37,7 @@ def test_they_are_small():
 )
 def test_they_detect(material, kind):
     """Materials that no training drew; the first two kinds it did, the others it did not."""
-    samples = [draw_sample(material, defect, number, 128, seed=5) for defect in (None, kind) for number in range(6)]
+    samples = [draw_sample(material, defect, number, 192, seed=5) for defect in (None, kind) for number in range(6)]
     pixels = np.stack([image for image, _ in samples])
     sha256s = [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels]
     scores = Scorer(ScoringSettings(checkpoint=CHECKPOINT, samples=3)).score(

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 from PIL import Image
 
-from zsad_core.benchmarks.drawn import captions, faults, forms, patterns, world
+from zsad_core.benchmarks.drawn import captions, faults, forms, patterns, things, world
 from zsad_core.benchmarks.drawn.auxiliary import draw_auxiliary
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.benchmarks.drawn.lessons import pairs
@@ -44,7 +44,7 @@ def test_kinds_can_be_seen_and_change_nothing_far_from_their_mask():
 def test_the_world_has_no_material_of_the_benchmarks():
     drawing = {getattr(material.draw, "func", material.draw).__module__ for material in MATERIALS.values()}
     assert len(drawing) >= 7
-    for module in (world, patterns, forms, faults):
+    for module in (world, things, patterns, forms, faults):
         used = {getattr(value, "__module__", None) for value in vars(module).values()}
         assert not used & drawing, module
     names = {world.category(number).name for number in range(300)}

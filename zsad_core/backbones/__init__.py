@@ -1,6 +1,7 @@
 """The backbones that this package brings: open_clip ViTs with a convolutional stem and a shortened CLIP vocabulary.
 
-Each is a `<name>.json` (open_clip's configuration, and `stem`) and weights `<name>-<tag>.safetensors`.
+Each is a `<name>.json` (open_clip's configuration, `stem`, and `input_size`, the default at use) and weights
+`<name>-<tag>.safetensors`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import math
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -31,11 +33,22 @@ def tags(name: str) -> dict[str, str]:
 
 def build(name: str) -> nn.Module:
     """The open_clip model of the own backbone `name`, with fresh weights."""
-    config = json.loads((FOLDER / f"{name}.json").read_text())
-    stem = config.pop("stem")
-    clip = open_clip.CLIP(**config)
-    clip.visual.conv1 = Stem(stem, config["vision_cfg"]["width"])
+    config = _config(name)
+    clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
+    clip.visual.conv1 = Stem(config["stem"], config["vision_cfg"]["width"])
     return clip
+
+
+def input_size(name: str) -> int:
+    """The side in pixels at which the own backbone `name` is used by default.
+
+    More than it was trained at: a patch then shows a smaller part of the picture, and small damage is found far better.
+    """
+    return _config(name)["input_size"]
+
+
+def _config(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text())
 
 
 class Stem(nn.Module):

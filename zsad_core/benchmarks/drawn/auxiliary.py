@@ -19,7 +19,11 @@ from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, to_b
 from zsad_core.errors import ZsadError
 
 NAME = "DrawnWorld"
-CATEGORIES, NORMAL, ANOMALOUS = 60, 16, 20  # 2,160 images; VisA's test split has 2,162
+CATEGORIES, NORMAL, ANOMALOUS = (
+    120,
+    8,
+    10,
+)  # 2,160 images, as many as in VisA's test split (2,162), of far more products
 SIZE = 160
 
 

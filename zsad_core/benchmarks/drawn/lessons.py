@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,10 +16,11 @@ from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, nois
 
 CATEGORIES = 20_000
 DRAWN_SIZE = 160  # more than is shown, so that pictures are cut out and scaled down as real ones are
-KEPT, REUSED = 96, 12  # surfaces at hand, and how often each is damaged anew before it is drawn anew
+KEPT, REUSED = 96, 6  # surfaces at hand, and how often each is damaged anew before it is drawn anew
 RARE = dict.fromkeys(world.PART_KINDS, 4.0) | {"missing_part": 2.5}
 """How much more often a kind is drawn where it can be: few surfaces have parts, not many have an outline."""
 TAUGHT_MORE_OFTEN = 2.0
+AS_DRAWN = 0.3  # how often a picture is left as it is: most benchmarks are taken with care
 STRANGE_WORDS = 0.25  # how often a state's text names something else: the state has to be read off any name
 
 
@@ -34,7 +35,7 @@ class Pair(NamedTuple):
     texts: tuple[str, str]
 
 
-def pairs(seed: int, size: int, words: list[str]) -> Iterator[Pair]:
+def pairs(seed: int | Sequence[int], size: int, words: list[str]) -> Iterator[Pair]:
     """Endless pairs, determined by `seed`; `words` are what strange names are made of."""
     rng = np.random.default_rng(seed)
     at_hand: list[_Lesson] = []
@@ -116,6 +117,8 @@ class _Cut:
 
 def _photo(rng: Rng, pixels: Array) -> Array:
     """As a camera might have taken it: uneven light, another colour balance and contrast, grain, out of focus."""
+    if rng.uniform() < AS_DRAWN:
+        return to_bytes(pixels)
     if rng.uniform() < 0.6:
         pixels = pixels * light(rng, pixels.shape[:2])[..., None]
     pixels = np.clip(pixels * rng.uniform(0.75, 1.2), 0, 1) ** rng.uniform(0.75, 1.35)
