@@ -278,5 +278,8 @@ def save(clip: nn.Module, file: str, settings: PretrainingSettings) -> None:
 
 def _made_by(start: str) -> dict | None:
     architecture, _, weights = start.partition(":")
-    with safetensors.safe_open(backbones.tags(architecture).get(weights, weights), "pt") as file:
+    path = backbones.tags(architecture).get(weights, weights)
+    if not path.endswith(".safetensors"):
+        return None
+    with safetensors.safe_open(path, "pt") as file:
         return json.loads((file.metadata() or {}).get("zsad", "null"))

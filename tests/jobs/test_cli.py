@@ -42,6 +42,10 @@ def test_lists(zsad):
         (["pack", "all", "--overwrite", "nowhere", "b"], 1, "nowhere: no such directory"),
         (["leaderboard", "nowhere", "--out", "b", "elsewhere"], 1, "nowhere"),
         (["nothing"], 2, "invalid choice: 'nothing'"),
+        (["pretrain", "weights.pt"], 2, "weights.pt: the name has to end with .safetensors"),
+        (["pretrain", "a.safetensors", "--steps", "0"], 2, "--steps: at least 1 is needed"),
+        (["pretrain", "a.safetensors", "--workers", "5"], 2, "--workers: a divisor of 24 is needed"),
+        (["pretrain", "a.safetensors", "--start", "ViT-B-16:openai"], 2, "not weights of zsad-small"),
         (["draw", "images", "VisAA"], 2, "VisAA: cannot be drawn. Known: MVTec-AD, VisA"),
     ],
 )

@@ -1,15 +1,17 @@
 """Pretraining of the small backbone: its loss by hand, its gradients, going on from a state, weights that load, shares."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 from numpy.testing import assert_allclose
 
 from zsad_core import backbones, pretraining
 from zsad_core.clip import load_backbone, normalised
-from zsad_core.errors import ZsadError
+from zsad_core.errors import UsageError, ZsadError
 from zsad_core.pretraining import Objective, PretrainingSettings, _batches, _segmentation, pretrain, save
 
 TINY = PretrainingSettings(steps=3, pairs=2, workers=1, bfloat16=False)
@@ -70,6 +72,26 @@ def test_the_state_of_other_settings_is_refused_but_for_the_steps(tmp_path):
     assert steps == [2]
 
 
+def test_it_begins_with_given_weights_and_says_what_made_them(tmp_path):
+    settings = replace(TINY, steps=1, start="zsad-small:drawn", learning_rate=0.0)
+    clip = pretrain(settings, str(tmp_path / "state"), lambda step, losses: None)
+    shipped = load_backbone("zsad-small:drawn", image_size=128).clip.state_dict()
+    for name, value in clip.state_dict().items():
+        torch.testing.assert_close(value, shipped[name], rtol=0, atol=0)
+
+    first, second = str(tmp_path / "first.safetensors"), str(tmp_path / "second.safetensors")
+    save(clip, first, TINY)
+    save(clip, second, replace(TINY, seed=1, start=f"zsad-small:{first}"))
+    with safetensors.safe_open(second, "pt") as file:
+        made = json.loads(file.metadata()["zsad"])
+    assert made["seed"] == 1 and made["start_made_by"] == asdict(TINY)
+
+
+def test_weights_of_another_architecture_are_no_start(tmp_path):
+    with pytest.raises(UsageError, match="ViT-B-16:openai: not weights of zsad-small, as zsad-small:FILE would be"):
+        pretrain(replace(TINY, start="ViT-B-16:openai"), str(tmp_path / "state"), lambda step, losses: None)
+
+
 def test_workers_learn_the_mean_of_their_shares(tmp_path):
     """Two workers of a pair each, against both shares' gradients in this process."""
     settings = PretrainingSettings(1, pairs=2, workers=2, bfloat16=False)
@@ -81,7 +103,7 @@ def test_workers_learn_the_mean_of_their_shares(tmp_path):
     for rank in range(2):
         images, masks, ids = next(_batches([settings.seed, 0, rank], 1, alone.clip.visual.image_size[0], tokenizer))
         (sum(alone(normalised(images), masks, *ids.split(2)).values()) / 2).backward()
-    weight = "visual.transformer.resblocks.0.mlp.c_fc.weight"
+    weight = "visual.conv1.project.weight"  # AdamW's, not Muon's
     before, gradient = alone.clip.get_parameter(weight), alone.clip.get_parameter(weight).grad
     step = shared.get_parameter(weight) - before
     # AdamW's first step is the rate against the sign of every gradient that is no rounding error, and the decay.

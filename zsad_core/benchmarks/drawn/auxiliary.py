@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -19,12 +20,8 @@ from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, to_b
 from zsad_core.errors import ZsadError
 
 NAME = "DrawnWorld"
-CATEGORIES, NORMAL, ANOMALOUS = (
-    120,
-    8,
-    10,
-)  # 2,160 images, as many as in VisA's test split (2,162), of far more products
-SIZE = 160
+CATEGORIES, NORMAL, ANOMALOUS = 120, 8, 10  # as many images as in VisA's test split, of far more products
+SIZE = 224
 
 
 def draw_auxiliary(
@@ -68,11 +65,14 @@ def _draw_category(
     folder: str, category: world.Category, normal: int, anomalous: int, size: int, seed: int
 ) -> list[tuple[str, str]]:
     rows = []
+    first_kind = zlib.crc32(category.name.encode())  # so that all kinds are drawn, whatever the number of images
     for number in range(normal + anomalous):
         # As in the miniatures, an image depends on (seed, category, number) alone.
         rng = np.random.default_rng([seed, *category.name.encode(), number])
         surface = category.draw(rng, size)
-        kind, pixels, mask = (None, surface.pixels, None) if number < normal else _damaged(rng, surface, number)
+        kind, pixels, mask = (
+            (None, surface.pixels, None) if number < normal else _damaged(rng, surface, first_kind + number)
+        )
         pixels = pixels * light(rng, size)[..., None] + rng.normal(0, 0.008, pixels.shape)
         name = f"{category.name}/test/{kind or 'good'}/{number:03d}.png"
         _save(to_bytes(pixels), folder, name)
@@ -83,10 +83,10 @@ def _draw_category(
     return rows
 
 
-def _damaged(rng: Rng, surface: Surface, number: int) -> tuple[str, Array, Array]:
+def _damaged(rng: Rng, surface: Surface, first: int) -> tuple[str, Array, Array]:
     """The surface with the kind of defect whose turn it is, or with the next that can be seen on it."""
     kinds = world.kinds_for(surface)
-    for turn in itertools.count(number):
+    for turn in itertools.count(first):
         kind = kinds[turn % len(kinds)]
         if found := world.damage(rng, surface, kind):
             return kind, *found

@@ -17,8 +17,6 @@ from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, nois
 CATEGORIES = 20_000
 DRAWN_SIZE = 160  # more than is shown, so that pictures are cut out and scaled down as real ones are
 KEPT, REUSED = 96, 6  # surfaces at hand, and how often each is damaged anew before it is drawn anew
-RARE = dict.fromkeys(world.PART_KINDS, 4.0) | {"missing_part": 2.5}
-"""How much more often a kind is drawn where it can be: few surfaces have parts, not many have an outline."""
 TAUGHT_MORE_OFTEN = 2.0
 AS_DRAWN = 0.3  # how often a picture is left as it is: most benchmarks are taken with care
 STRANGE_WORDS = 0.25  # how often a state's text names something else: the state has to be read off any name
@@ -61,7 +59,7 @@ def _drawn(rng: Rng) -> _Lesson:
     category = world.category(int(rng.integers(CATEGORIES)))
     surface = category.draw(rng, DRAWN_SIZE)
     kinds = world.kinds_for(surface)
-    weights = np.array([RARE.get(kind, 1.0) * (TAUGHT_MORE_OFTEN if kind in world.TAUGHT else 1.0) for kind in kinds])
+    weights = np.array([TAUGHT_MORE_OFTEN if kind in world.TAUGHT else 1.0 for kind in kinds])
     return _Lesson(category.name, surface, kinds, weights / weights.sum())
 
 
@@ -80,11 +78,12 @@ def _pair(rng: Rng, lesson: _Lesson, size: int, words: list[str]) -> Pair | None
     shown = cut.mask(mask)
     if shown.sum() < 12:
         return None
+    camera = int(rng.integers(2**63))  # the same for both, so that the damage alone tells them apart
     strange = " ".join(words[i] for i in rng.integers(len(words), size=rng.integers(1, 4)))
     called = strange if rng.uniform() < STRANGE_WORDS else name
     return Pair(
-        _photo(rng, cut.pixels(surface.pixels)),
-        _photo(rng, cut.pixels(damaged.pixels)),
+        _photo(np.random.default_rng(camera), cut.pixels(surface.pixels)),
+        _photo(np.random.default_rng(camera), cut.pixels(damaged.pixels)),
         shown,
         (captions.flawless(rng, name), captions.damaged(rng, name, kind)),
         (captions.flawless(rng, called), captions.damaged(rng, called)),

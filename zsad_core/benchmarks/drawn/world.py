@@ -32,7 +32,7 @@ TAUGHT = (
     "absent_part", "contamination", "crack", "hole", "missing_part", "scratch", "stain", "wrong_colour",
 )  # fmt: skip
 PART_KINDS = ("absent_part", "wrong_colour", "swapped_part")
-VISIBLE = 0.06  # mean change of the damaged pixels' values below which nobody could see the defect
+VISIBLE = 0.1  # mean change of the damaged pixels' values, below which a defect is too faint to learn from
 WORLD_DEFECTS = {**{name: DEFECTS[name] for name in TAUGHT}, **FAULTS}
 
 
