@@ -236,7 +236,8 @@ def _train(rank: int, settings: PretrainingSettings, state_file: str, report: Re
 def _optimisers(objective: Objective, settings: PretrainingSettings) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al., 2024) for the matrices of the transformers' blocks, AdamW for all else.
 
-    Of two trainings on the same pictures, that with Muon had after 200 steps what AdamW alone had after 300.
+    Of two trainings from one state on the same pictures, 300 steps each, that with Muon learned faster (mean loss of the
+    captions over the last 50 steps 0.70 against 0.79, of the patches 1.85 against 1.88).
     """
     if not hasattr(torch.optim, "Muon"):
         raise UsageError(f"pretraining needs torch 2.9 or newer, for its optimiser Muon; this is {torch.__version__}")
