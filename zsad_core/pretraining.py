@@ -149,8 +149,11 @@ def pretrain(settings: PretrainingSettings, state_file: str, report: Report) -> 
 
     `report` is called after each step with the step's number and losses. Returns the open_clip model. With one seed
     and no interruption the weights are the same; a training that goes on draws other pictures from there.
-    Raises ZsadError where the state is that of other settings; the steps may be others.
+    Raises ZsadError where the state is that of other settings (the steps may be others), UsageError where torch is too
+    old or `start` names another architecture.
     """
+    if not hasattr(torch.optim, "Muon"):
+        raise UsageError(f"pretraining needs torch 2.9 or newer, for its optimiser Muon; this is {torch.__version__}")
     _read_state(settings, state_file)
     if settings.start and settings.start.partition(":")[0] != settings.backbone:
         raise UsageError(f"{settings.start}: not weights of {settings.backbone}, as {settings.backbone}:FILE would be")
@@ -239,8 +242,6 @@ def _optimisers(objective: Objective, settings: PretrainingSettings) -> list[tor
     Of two trainings from one state on the same pictures, 300 steps each, that with Muon learned faster (mean loss of the
     captions over the last 50 steps 0.70 against 0.79, of the patches 1.85 against 1.88).
     """
-    if not hasattr(torch.optim, "Muon"):
-        raise UsageError(f"pretraining needs torch 2.9 or newer, for its optimiser Muon; this is {torch.__version__}")
     in_blocks, matrices, vectors = [], [], []
     for name, parameter in objective.named_parameters():
         if parameter.ndim < 2:

@@ -95,7 +95,9 @@ def test_weights_of_another_architecture_are_no_start(tmp_path):
 def test_workers_learn_the_mean_of_their_shares(tmp_path):
     """Two workers of a pair each, against both shares' gradients in this process."""
     settings = PretrainingSettings(1, pairs=2, workers=2, bfloat16=False)
-    shared = pretrain(settings, str(tmp_path / "state"), lambda step, losses: None)
+    shared, again = (pretrain(settings, str(tmp_path / name), lambda step, losses: None) for name in ("one", "two"))
+    for name, value in shared.state_dict().items():
+        torch.testing.assert_close(value, again.state_dict()[name], rtol=0, atol=0)
 
     torch.manual_seed(settings.seed)
     alone = Objective(settings.backbone).train()

@@ -68,6 +68,7 @@ def test_pairs_are_seeded_and_differ_within_the_mask():
         assert one.captions == other.captions and one.texts == other.texts
         assert one.flawless.shape == one.damaged.shape == (64, 64, 3) and one.mask.sum() >= 12
         assert one.texts[0] != one.texts[1]
+        assert (one.flawless == one.damaged).all(2).mean() > 0.5  # seen by the same camera
 
 
 def test_the_auxiliary_set_has_masks_and_captions(tmp_path):

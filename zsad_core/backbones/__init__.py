@@ -42,7 +42,7 @@ def build(name: str) -> nn.Module:
 def input_size(name: str) -> int:
     """The side in pixels at which the own backbone `name` is used by default.
 
-    More than it was trained at: a patch then shows a smaller part of the picture, and small damage is found far better.
+    It may be more than it was trained at: a patch then shows a smaller part of the picture.
     """
     return _config(name)["input_size"]
 
