@@ -105,12 +105,19 @@ class Objective(nn.Module):
         ]
         return {
             "captions": CAPTIONS_SHARE * (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)),
-            "state": F.binary_cross_entropy_with_logits(states_apart, labels),
+            "state": _telling_apart(states_apart, labels),
             "patches": torch.stack([_segmentation(each, masks) for each in logits]).mean(),
             # Weighed by area, a false alarm on a flawless image costs next to nothing; here it costs a whole image.
-            "peaks": F.binary_cross_entropy_with_logits(self.peak_scale * peaks + self.peak_shift, labels),
+            "peaks": _telling_apart(self.peak_scale * peaks + self.peak_shift, labels),
             "probes": torch.stack([_segmentation(each, masks) for each in probed]).mean(),
         }
+
+
+def _telling_apart(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of logits (2P,) of images: cross-entropy, and that of which of a pair is damaged. The latter is what image AUROC
+    asks within a category; the former also compares categories, which differ more than most damage."""
+    flawless, damaged = logits.chunk(2)
+    return F.binary_cross_entropy_with_logits(logits, labels) + F.softplus(flawless - damaged).mean()
 
 
 def _segmentation(logits: Tensor, masks: Tensor) -> Tensor:

@@ -12,7 +12,15 @@ from numpy.testing import assert_allclose
 from zsad_core import backbones, pretraining
 from zsad_core.clip import load_backbone, normalised
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.pretraining import Objective, PretrainingSettings, _batches, _segmentation, pretrain, save
+from zsad_core.pretraining import (
+    Objective,
+    PretrainingSettings,
+    _batches,
+    _segmentation,
+    _telling_apart,
+    pretrain,
+    save,
+)
 
 TINY = PretrainingSettings(steps=3, pairs=2, workers=1, bfloat16=False)
 
@@ -26,6 +34,15 @@ def test_segmentation_by_hand():
     balanced = np.average(damaged, weights=wanted) + np.average(damaged, weights=1 - wanted)
     dice = 1 - 2 * (found * wanted).sum() / (found.sum() + wanted.sum())
     assert _segmentation(torch.tensor(logits), torch.tensor(masks)).item() == pytest.approx(balanced + dice, rel=1e-6)
+
+
+def test_telling_apart_by_hand():
+    """Two pairs, the flawless first: every image for itself, and the damaged of each pair against its flawless."""
+    flawless, damaged = np.array([0.3, -1.2]), np.array([0.1, 2.0])
+    one_by_one = np.log1p(np.exp([*flawless, *-damaged])).mean()
+    in_pairs = np.log1p(np.exp(flawless - damaged)).mean()
+    found = _telling_apart(torch.tensor([*flawless, *damaged]), torch.tensor([0.0, 0.0, 1.0, 1.0]))
+    assert found.item() == pytest.approx(one_by_one + in_pairs, rel=1e-6)
 
 
 def test_every_weight_of_both_towers_learns():

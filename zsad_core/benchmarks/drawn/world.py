@@ -234,7 +234,7 @@ def _scan(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
     return name, draw
 
 
-LAYOUTS = ((_surface, 0.18), (_single, 0.34), (_several, 0.14), (_assembly, 0.20), (_tissue, 0.06), (_scan, 0.08))
+LAYOUTS = ((_surface, 0.10), (_single, 0.34), (_several, 0.12), (_assembly, 0.21), (_tissue, 0.08), (_scan, 0.15))
 
 
 @lru_cache(maxsize=4096)
