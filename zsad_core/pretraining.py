@@ -88,7 +88,6 @@ class Objective(nn.Module):
 
         similarity = self.clip.logit_scale.exp().clamp(max=100) * features @ captions.T
         own = torch.arange(len(images), device=images.device)
-        labels = torch.cat([torch.zeros(len(masks)), torch.ones(len(masks))]).to(images.device)
         states_apart = self.state_scale.exp() * (wrong * features).sum(-1)
         masks = torch.cat([torch.zeros_like(masks), masks])
         visual = self.clip.visual
@@ -105,19 +104,20 @@ class Objective(nn.Module):
         ]
         return {
             "captions": CAPTIONS_SHARE * (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)),
-            "state": _telling_apart(states_apart, labels),
+            "state": _telling_apart(states_apart),
             "patches": torch.stack([_segmentation(each, masks) for each in logits]).mean(),
             # Weighed by area, a false alarm on a flawless image costs next to nothing; here it costs a whole image.
-            "peaks": _telling_apart(self.peak_scale * peaks + self.peak_shift, labels),
+            "peaks": _telling_apart(self.peak_scale * peaks + self.peak_shift),
             "probes": torch.stack([_segmentation(each, masks) for each in probed]).mean(),
         }
 
 
-def _telling_apart(logits: Tensor, labels: Tensor) -> Tensor:
-    """Of logits (2P,) of images: cross-entropy, and that of which of a pair is damaged. The latter is what image AUROC
-    asks within a category; the former also compares categories, which differ more than most damage."""
+def _telling_apart(logits: Tensor) -> Tensor:
+    """Of logits (2P,) of images, flawless then damaged: cross-entropy, and that of which of a pair is damaged. The
+    latter is what image AUROC asks within a category; the former also compares categories, which differ more than most
+    damage."""
     flawless, damaged = logits.chunk(2)
-    return F.binary_cross_entropy_with_logits(logits, labels) + F.softplus(flawless - damaged).mean()
+    return F.softplus(torch.cat([flawless, -damaged])).mean() + F.softplus(flawless - damaged).mean()
 
 
 def _segmentation(logits: Tensor, masks: Tensor) -> Tensor:
