@@ -5,6 +5,7 @@ One worker, since dice and focal are ratios over a whole batch: of parts of it t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import io
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")  # older releases of Ray ask for it before ray.train is imported
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process more; a lost worker starts again anyway
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 # TorchTrainer, made of it, would load torch into the driver, and sets up talk between workers, of which there is one.
@@ -43,7 +45,7 @@ RESTARTS = 3  # of a worker that died, in one call; each goes on from the last e
 STOPPING = 60  # seconds that an interrupted training has to finish the batch it is at
 
 Tell = Callable[[str, Any], None]
-"""How a worker speaks to the user: ("say", line), ("expect", (label, images)), ("advance", images)."""
+"""How a worker speaks to the user: ("say", line), ("expect", (label, images)), ("advance", images), ("fail", error)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,10 +193,18 @@ def _read_facts(run: str) -> dict[str, Any]:
     return content
 
 
+class _Trainer(DataParallelTrainer):
+    def _create_default_callbacks(self) -> list[Any]:
+        """Without the one that removes what a lost driver leaves: it asks Ray's dashboard for the driver, and where
+        there is none, as on one machine, keeps the end waiting for 12 seconds. Our driver's job ends with it anyway."""
+        callbacks = super()._create_default_callbacks()
+        return [each for each in callbacks if type(each).__name__ != "PlacementGroupCleanerCallback"]
+
+
 def _fit(task: Task) -> None:
     """Have Ray Train's worker do the task, and show what it tells."""
     messages = Queue(actor_options={"num_cpus": 0})
-    ended: dict[str, Any] = {}
+    errors: list[Exception] = []
     settings = task.settings
     resources = {"CPU": min(settings.threads, _cores())} | ({"GPU": 1} if settings.device == "cuda" else {})
 
@@ -202,7 +212,7 @@ def _fit(task: Task) -> None:
         try:
             # Ray Train keeps files of its own, of no use here; where the worker dies it starts it again.
             with tempfile.TemporaryDirectory(prefix="zsad-") as folder:
-                trainer = DataParallelTrainer(
+                trainer = _Trainer(
                     _work,
                     train_loop_config={"task": task, "messages": messages},
                     scaling_config=ScalingConfig(
@@ -212,9 +222,9 @@ def _fit(task: Task) -> None:
                         name="train", storage_path=folder, failure_config=FailureConfig(max_failures=RESTARTS)
                     ),
                 )
-                ended["value"] = trainer.fit().return_value
+                trainer.fit()
         except Exception as error:  # noqa: BLE001, raised in the main thread
-            ended["error"] = error
+            errors.append(error)
 
     # Not in the main thread: there Ray Train would take Ctrl-C for itself, and exit with status 0.
     thread = threading.Thread(target=fit, daemon=True)
@@ -229,10 +239,8 @@ def _fit(task: Task) -> None:
         messages.shutdown(force=True)
         thread.join(STOPPING)
         raise
-    if "error" in ended:
-        raise ended["error"]
-    if failure := ended["value"]["failure"]:
-        raise failure
+    for error in screen.failures + errors:
+        raise error
 
 
 def _received(messages: Queue, thread: threading.Thread) -> Iterator[tuple[str, Any]]:
@@ -252,6 +260,7 @@ class _Screen:
 
     def __init__(self) -> None:
         self.progress: engine.Progress | None = None
+        self.failures: list[Exception] = []
 
     def say(self, line: str) -> None:
         if self.progress and self.progress.terminal and self.progress.done < self.progress.total:
@@ -264,23 +273,27 @@ class _Screen:
     def advance(self, images: int) -> None:
         self.progress.advance(images)
 
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
 
-def _work(config: dict[str, Any]) -> dict[str, Exception | None]:
-    """What Ray Train's worker runs. An error is a result: Ray Train would try again what cannot succeed."""
-    messages = config["messages"]
+
+def _work(config: dict[str, Any]) -> None:
+    """What Ray Train's worker runs. It tells of an error and ends well: Ray Train would try again what cannot succeed."""
     # Threads that wait must not spin on cores that prepare the next batch; read when torch is loaded, not before here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    messages = config["messages"]
     try:
         carry_out(config["task"], lambda kind, value: messages.put((kind, value)))
+        return
     except (ZsadError, OSError) as error:
-        return {"failure": ZsadError(str(error))}
+        failure: Exception = ZsadError(str(error))
     except Exception as error:  # noqa: BLE001, the driver says it in one line
+        failure = RuntimeError(traceback.format_exc())
         if type(error).__name__ == "OutOfMemoryError":
-            return {
-                "failure": ZsadError("the GPU's memory does not suffice: take a smaller --batch-size, and a new RUN")
-            }
-        return {"failure": RuntimeError(traceback.format_exc())}
-    return {"failure": None}
+            failure = ZsadError("the GPU's memory does not suffice: take a smaller --batch-size, and a new RUN")
+    with contextlib.suppress(ray.exceptions.RayError):  # nobody listens where the user has stopped it
+        messages.put(("fail", failure))
 
 
 def carry_out(task: Task, tell: Tell) -> None:

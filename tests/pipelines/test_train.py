@@ -7,6 +7,7 @@ import os
 import queue
 
 import pytest
+import ray
 import torch
 
 from pipelines import train as pipeline
@@ -154,16 +155,29 @@ def test_through_ray(ray_session, shards, settings, finished, tmp_path, capfd):
     assert "\n  settings.seed: 0 | 7" in str(error.value) and "\n  validation.categories: " in str(error.value)
 
 
-def test_an_error_of_the_worker_is_a_result(shards, settings, facts, tmp_path):
+def test_the_worker_tells_of_an_error_and_ends_well(shards, settings, facts, tmp_path):
     """Ray Train would begin again after an exception."""
     learnt, judged = choose_validation(shards, packed(shards, "drawn"), "held-out")
     (tmp_path / "state.pt").write_bytes(b"half a fi")
-    failure = pipeline._work(
-        {"task": Task(str(tmp_path), settings, learnt, judged, False, facts), "messages": queue.Queue()}
-    )["failure"]
-    assert type(failure) is ZsadError and "state.pt: not a readable checkpoint" in str(failure)
-    failure = pipeline._work({"task": None, "messages": queue.Queue()})["failure"]
-    assert type(failure) is RuntimeError and "AttributeError: 'NoneType' object has no attribute" in str(failure)
+
+    def failure(task, messages):
+        assert pipeline._work({"task": task, "messages": messages}) is None
+        *_, (kind, error) = messages.queue
+        assert kind == "fail"
+        return error
+
+    error = failure(Task(str(tmp_path), settings, learnt, judged, False, facts), queue.Queue())
+    assert type(error) is ZsadError and "state.pt: not a readable checkpoint" in str(error)
+    error = failure(None, queue.Queue())
+    assert type(error) is RuntimeError and "AttributeError: 'NoneType' object has no attribute" in str(error)
+
+
+def test_the_worker_ends_well_where_nobody_listens():
+    class Gone:
+        def put(self, message):
+            raise ray.exceptions.RayActorError
+
+    assert pipeline._work({"task": None, "messages": Gone()}) is None
 
 
 def test_folders_and_methods_that_will_not_do(shards, tmp_path):
