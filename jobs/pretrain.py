@@ -17,6 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--start", metavar="BACKBONE", help="weights of zsad-small to begin with, as --backbone names them"
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: %(default)s)")
+    parser.add_argument(
+        "--learning-rate", type=float, default=1.2e-3, help="the highest; lower behind --start (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that share a step (default: %(default)s)")
 
 
@@ -29,9 +32,17 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.file}: the name has to end with .safetensors")
     if options.steps < 1 or options.seed < 0:
         raise UsageError("--steps: at least 1 is needed; --seed: must not be negative")
+    if not 0 < options.learning_rate < 1:
+        raise UsageError("--learning-rate: a number between 0 and 1 is needed")
     if options.workers < 1 or PretrainingSettings.pairs % options.workers:
         raise UsageError(f"--workers: a divisor of {PretrainingSettings.pairs} is needed, the pairs of a step")
-    settings = PretrainingSettings(options.steps, workers=options.workers, start=options.start, seed=options.seed)
+    settings = PretrainingSettings(
+        options.steps,
+        workers=options.workers,
+        learning_rate=options.learning_rate,
+        start=options.start,
+        seed=options.seed,
+    )
     state_file = f"{options.file}.state"
     progress = engine.Progress("pretraining", settings.steps, unit="steps")
 
