@@ -204,7 +204,7 @@ class _Trainer(DataParallelTrainer):
 def _fit(task: Task) -> None:
     """Have Ray Train's worker do the task, and show what it tells."""
     messages = Queue(actor_options={"num_cpus": 0})
-    errors: list[Exception] = []
+    screen = _Screen()
     settings = task.settings
     resources = {"CPU": min(settings.threads, _cores())} | ({"GPU": 1} if settings.device == "cuda" else {})
 
@@ -224,13 +224,12 @@ def _fit(task: Task) -> None:
                 )
                 trainer.fit()
         except Exception as error:  # noqa: BLE001, raised in the main thread
-            errors.append(error)
+            screen.fail(error)
 
     # Not in the main thread: there Ray Train would take Ctrl-C for itself, and exit with status 0.
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
     engine.say("starting the worker")
-    screen = _Screen()
     try:
         for kind, value in _received(messages, thread):
             getattr(screen, kind)(value)
@@ -239,8 +238,8 @@ def _fit(task: Task) -> None:
         messages.shutdown(force=True)
         thread.join(STOPPING)
         raise
-    for error in screen.failures + errors:
-        raise error
+    if screen.failure:
+        raise screen.failure
 
 
 def _received(messages: Queue, thread: threading.Thread) -> Iterator[tuple[str, Any]]:
@@ -260,7 +259,7 @@ class _Screen:
 
     def __init__(self) -> None:
         self.progress: engine.Progress | None = None
-        self.failures: list[Exception] = []
+        self.failure: Exception | None = None
 
     def say(self, line: str) -> None:
         if self.progress and self.progress.terminal and self.progress.done < self.progress.total:
@@ -274,7 +273,7 @@ class _Screen:
         self.progress.advance(images)
 
     def fail(self, error: Exception) -> None:
-        self.failures.append(error)
+        self.failure = error
 
 
 def _work(config: dict[str, Any]) -> None:

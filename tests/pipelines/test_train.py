@@ -135,7 +135,7 @@ def test_a_stopped_training_ends_with_the_same_bytes(shards, settings, facts, fi
 
 @pytest.mark.slow
 def test_through_ray(ray_session, shards, settings, finished, tmp_path, capfd):
-    """The same bytes; started again it does nothing, with other settings it refuses."""
+    """The same bytes; started again it does nothing, with other settings it refuses; an error of the worker comes out."""
     rows = train(shards, str(tmp_path / "run"), settings, "drawn", "held-out")
     assert contents(tmp_path / "run") == contents(finished[0])
     assert rows == read_losses(str(tmp_path / "run"))
@@ -153,6 +153,11 @@ def test_through_ray(ray_session, shards, settings, finished, tmp_path, capfd):
     with pytest.raises(ZsadError, match="holds another training") as error:
         train(shards, str(tmp_path / "run"), other, "drawn", "drawn:pill")
     assert "\n  settings.seed: 0 | 7" in str(error.value) and "\n  validation.categories: " in str(error.value)
+
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    (tmp_path / "run" / "state.pt").write_bytes(b"half a fi")
+    with pytest.raises(ZsadError, match="state.pt: not a readable checkpoint"):  # said by the worker
+        train(shards, str(tmp_path / "run"), settings, "drawn", "held-out")
 
 
 def test_the_worker_tells_of_an_error_and_ends_well(shards, settings, facts, tmp_path):
