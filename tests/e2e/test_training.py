@@ -1,4 +1,4 @@
-"""`zsad train` killed hard, first all of it, then its worker alone: it ends as a training that nothing disturbed."""
+"""`zsad train` interrupted and killed, all of it and its worker alone: it ends as a training that nothing disturbed."""
 
 import os
 import re
@@ -21,6 +21,7 @@ from zsad_core.training_settings import TrainingSettings
 
 BACKBONE = "zsad-small:random"
 OPTIONS = ["--auxiliary", "drawn", "--backbone", BACKBONE, "--image-size", "64", "--epochs", "4", "--batch-size", "3"]
+OPTIONS += ["--threads", "1"]
 
 
 @pytest.fixture
@@ -53,6 +54,11 @@ def wait_for(found, process):
         time.sleep(0.05)
 
 
+def wait_for_next_epoch(state, process):
+    kept = state.stat().st_mtime_ns
+    wait_for(lambda: state.stat().st_mtime_ns > kept, process)
+
+
 def runs(process_id):
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -79,54 +85,54 @@ def workers(process):
     return found
 
 
-@pytest.mark.slow
-def test_a_killed_training_ends_as_an_undisturbed_one(shards, tmp_path):
-    run = tmp_path / "run"
-    command = [os.path.join(os.path.dirname(sys.executable), "zsad"), "train", shards, str(run), *OPTIONS]
-    command += ["--threads", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for((run / "state.pt").exists, process)
-        left_alone = descendants(process.pid)
-        (worker,) = workers(process)
-    finally:
+@pytest.fixture
+def start(shards, tmp_path):
+    """Starts the same `zsad train` each time it is called; ends what still runs after the test."""
+    command = [os.path.join(os.path.dirname(sys.executable), "zsad"), "train", shards, str(tmp_path / "run"), *OPTIONS]
+    started = []
+
+    def begin():
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield begin
+    for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.slow
+def test_a_disturbed_training_ends_as_an_undisturbed_one(shards, start, tmp_path):
+    """Interrupted by Ctrl-C, then killed as a whole, then its worker killed: one journey, for a start takes long."""
+    state = tmp_path / "run" / "state.pt"
+    process = start()
+    wait_for(state.exists, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert err.endswith("zsad: interrupted; the same command goes on where this one stopped\n")
+
+    wait_for_next_epoch(state, process := start())
+    left_alone = descendants(process.pid)
+    (worker,) = workers(process)
+    process.kill()
+    process.communicate()
     deadline = time.monotonic() + 60
     while runs(worker) and time.monotonic() < deadline:  # Ray ends what it started a few seconds after its driver
         time.sleep(0.2)
     for process_id in left_alone:
         end(process_id)
-    assert not (run / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
-    kept = (run / "state.pt").stat().st_mtime_ns
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for(lambda: (run / "state.pt").stat().st_mtime_ns > kept, process)
-        (worker,) = workers(process)
-        end(worker)
-        out, err = process.communicate(timeout=300)
-    finally:
-        process.kill()
+    wait_for_next_epoch(state, process := start())
+    (worker,) = workers(process)
+    end(worker)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "Traceback" not in err and len(re.findall("going on behind stage", err)) == 2, err
-    assert results(run) == undisturbed(shards, tmp_path / "undisturbed")
+    assert results(tmp_path / "run") == undisturbed(shards, tmp_path / "undisturbed")
 
     call = shlex.split(out.splitlines()[-1])
     assert call[:2] == ["zsad", "evaluate"] and call[-2:] == ["--benchmarks", "target"]
     status, _, err = zsad(*call[1:], "--samples", "1")
     assert status == 0, err
-
-
-@pytest.mark.slow
-def test_an_interrupted_training_says_so(shards, tmp_path):
-    command = [os.path.join(os.path.dirname(sys.executable), "zsad"), "train", shards, str(tmp_path / "run"), *OPTIONS]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for((tmp_path / "run" / "state.pt").exists, process)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 130 and "Traceback" not in err, err
-    assert err.endswith("zsad: interrupted; the same command goes on where this one stopped\n")

@@ -50,7 +50,7 @@ def test_every_weight_of_both_towers_learns():
     objective = Objective("zsad-small")
     ids = torch.randint(1, 4608, (8, 6))
     ids[:, -1] = 4609
-    losses = objective(torch.randn(4, 3, 128, 128), (torch.rand(2, 64, 64) > 0.9).float(), ids[:4], ids[4:])
+    losses = objective(torch.randn(4, 3, 192, 192), (torch.rand(2, 64, 64) > 0.9).float(), ids[:4], ids[4:])
     assert set(losses) == {"captions", "state", "patches", "peaks", "probes"}
     sum(losses.values()).backward()
     without = [name for name, p in objective.named_parameters() if p.grad is None or not p.grad.any()]
@@ -74,7 +74,7 @@ def test_it_goes_on_from_its_state_and_its_weights_load(tmp_path, monkeypatch):
 
     file = str(tmp_path / "weights.safetensors")
     save(clip, file, TINY)
-    loaded = load_backbone(f"zsad-small:{file}", image_size=128).clip.state_dict()
+    loaded = load_backbone(f"zsad-small:{file}").clip.state_dict()
     for name, value in clip.state_dict().items():
         torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
 
@@ -92,7 +92,7 @@ def test_the_state_of_other_settings_is_refused_but_for_the_steps(tmp_path):
 def test_it_begins_with_given_weights_and_says_what_made_them(tmp_path):
     settings = replace(TINY, steps=1, start="zsad-small:drawn", learning_rate=0.0)
     clip = pretrain(settings, str(tmp_path / "state"), lambda step, losses: None)
-    shipped = load_backbone("zsad-small:drawn", image_size=128).clip.state_dict()
+    shipped = load_backbone("zsad-small:drawn").clip.state_dict()
     for name, value in clip.state_dict().items():
         torch.testing.assert_close(value, shipped[name], rtol=0, atol=0)
 

@@ -66,7 +66,7 @@ def test_pairs_are_seeded_and_differ_within_the_mask():
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.damaged, other.damaged)
         assert one.captions == other.captions and one.texts == other.texts
-        assert one.flawless.shape == one.damaged.shape == (64, 64, 3) and one.mask.sum() >= 12
+        assert one.flawless.shape == one.damaged.shape == (64, 64, 3) and one.mask.mean() >= 0.0007
         assert one.texts[0] != one.texts[1]
         assert (one.flawless == one.damaged).all(2).mean() > 0.5  # seen by the same camera
 

@@ -1,7 +1,6 @@
 """The backbones that this package brings: open_clip ViTs with a convolutional stem and a shortened CLIP vocabulary.
 
-Each is a `<name>.json` (open_clip's configuration, `stem`, and `input_size`, the default at use) and weights
-`<name>-<tag>.safetensors`.
+Each is a `<name>.json` (open_clip's configuration and `stem`) and weights `<name>-<tag>.safetensors`.
 """
 
 from __future__ import annotations
@@ -40,11 +39,8 @@ def build(name: str) -> nn.Module:
 
 
 def input_size(name: str) -> int:
-    """The side in pixels at which the own backbone `name` is used by default.
-
-    It may be more than it was trained at: a patch then shows a smaller part of the picture.
-    """
-    return _config(name)["input_size"]
+    """The side in pixels at which the own backbone `name` was trained, and is used by default."""
+    return _config(name)["vision_cfg"]["image_size"]
 
 
 def _config(name: str) -> dict[str, Any]:

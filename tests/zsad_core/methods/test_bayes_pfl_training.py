@@ -7,7 +7,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from zsad_core.benchmarks.drawn import captions
 from zsad_core.methods.base import Batch
+from zsad_core.methods.bayes_pfl.model import BayesPFL
 from zsad_core.methods.bayes_pfl.training import _drawn, recipe, untrained, warm_up_and_cosine
 
 
@@ -26,9 +28,43 @@ def learning_rates(model, stage):
 
 def test_the_seed_makes_the_initial_weights(bayes_pfl_golden, model):
     again, other = (untrained(bayes_pfl_golden.backbone, 28, seed=seed) for seed in (3, 4))
-    assert torch.equal(again.bank.context, model.bank.context)
-    assert not torch.equal(other.bank.context, model.bank.context)
+    assert torch.equal(again.attention.query.weight, model.attention.query.weight)
+    assert not torch.equal(other.attention.query.weight, model.attention.query.weight)
     assert model.backbone.activation == "gelu"
+
+
+def said_of(model, name):
+    """Normal and abnormal text features of the class name for six images without content, (6, 2, T, D)."""
+    feature = torch.randn(6, model.backbone.embed_dim, generator=torch.Generator().manual_seed(0))
+    return model.text_features(feature, [name] * 6, model.draw_noise(0, [f"{image}" for image in range(6)]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_on_a_small_backbone_prompts_begin_with_what_words_say(seed):
+    ours = untrained("zsad-small:drawn", None, seed)
+    backbone = ours.backbone
+    torch.manual_seed(seed)
+    published = BayesPFL(backbone)
+    words = [caption.format("bottle") for caption in (*captions.FLAWLESS, *captions.DAMAGED)]
+    ids, _ = backbone.tokenize(words)
+    ids = torch.nn.functional.pad(ids, (0, backbone.context_length - ids.shape[1]))
+    with torch.inference_mode():
+        flawless, damaged = backbone.clip.encode_text(ids, normalize=True).view(2, 10, -1)
+        wrong = (damaged - flawless).mean(0)
+        ours, published = (said_of(model, "bottle").mean((0, 2)).diff(dim=0)[0] for model in (ours, published))
+        assert torch.cosine_similarity(ours, wrong, dim=0) > 0.5 > torch.cosine_similarity(published, wrong, dim=0)
+
+
+def test_on_a_small_backbone_both_image_scores_begin_as_cosines():
+    model = untrained("zsad-small:drawn", None, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    text, feature, *tokens = (
+        torch.randn(*shape, generator=generator) for shape in ((2, 2, 3, 128), (2, 128), *4 * [(2, 9, 128)])
+    )
+    cosines = torch.cosine_similarity(text, feature[:, None, None], dim=-1)
+    expected = (model.image_temperature.exp() * cosines.diff(dim=1)[:, 0]).sigmoid().mean(1)
+    for model.fused_image_score in (False, True):
+        assert_allclose(model.image_score(text, tokens, feature).detach(), expected.detach(), rtol=1e-5)
 
 
 def test_stage_1_has_three_rates(model):
@@ -102,17 +138,21 @@ def random_batch(model, seed):
 
 
 @pytest.mark.parametrize("stage", [0, 1])
-def test_a_step_moves_what_learns_and_nothing_else(bayes_pfl_golden, stage):
+def test_steps_move_what_learns_and_nothing_else(bayes_pfl_golden, stage):
     model = untrained(bayes_pfl_golden.backbone, 28, seed=0)
     rates = learning_rates(model, stage)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    losses = recipe("VisA", False).stages[stage].losses(model, random_batch(model, 0), 0, stage, 1, 0)
-    assert losses.keys() == (
-        {"image", "focal", "dice", "orthogonal", "kl_context", "kl_normal", "kl_abnormal"} if not stage else {"image"}
-    )
     optimizer = torch.optim.Adam([value for name, value in model.named_parameters() if name in rates], lr=1e-3)
-    sum(losses.values()).backward()
-    optimizer.step()
+    for step in range(2):  # what reads a matrix that begins as 0 learns from the second on
+        losses = recipe("VisA", False).stages[stage].losses(model, random_batch(model, 0), 0, stage, 1, step)
+        assert losses.keys() == (
+            {"image", "focal", "dice", "orthogonal", "kl_context", "kl_normal", "kl_abnormal"}
+            if not stage
+            else {"image"}
+        )
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
     moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
     if stage:
         assert moved == rates.keys()

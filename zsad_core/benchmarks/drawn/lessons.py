@@ -15,9 +15,10 @@ from zsad_core.benchmarks.drawn import captions, world
 from zsad_core.benchmarks.drawn.surfaces import Array, Rng, Surface, light, noise, to_bytes
 
 CATEGORIES = 20_000
-DRAWN_SIZE = 160  # more than is shown, so that pictures are cut out and scaled down as real ones are
-KEPT, REUSED = 96, 6  # surfaces at hand, and how often each is damaged anew before it is drawn anew
+DRAWN_SIZE = 224  # more than is shown, so that pictures are cut out and scaled down as real ones are
+KEPT, REUSED = 96, 8  # surfaces at hand, and how often each is damaged anew before it is drawn anew
 TAUGHT_MORE_OFTEN = 2.0
+LEAST = 0.0007  # of a cut's area that is damaged
 AS_DRAWN = 0.3  # how often a picture is left as it is: most benchmarks are taken with care
 STRANGE_WORDS = 0.25  # how often a state's text names something else: the state has to be read off any name
 
@@ -76,7 +77,7 @@ def _pair(rng: Rng, lesson: _Lesson, size: int, words: list[str]) -> Pair | None
         damaged = replace(damaged, pixels=found[0])
     cut = _Cut(rng, mask.shape[0], size)
     shown = cut.mask(mask)
-    if shown.sum() < 12:
+    if shown.mean() < LEAST:
         return None
     camera = int(rng.integers(2**63))  # the same for both, so that the damage alone tells them apart
     strange = " ".join(words[i] for i in rng.integers(len(words), size=rng.integers(1, 4)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,6 +22,19 @@ PROMPT_RATE = 1e-3  # prompt bank and the flows' own parameters
 TEMPERATURE_RATE = 1e-2
 OTHER_RATE = 1e-4  # at PUBLISHED_WIDTH
 PUBLISHED_WIDTH = 1024  # of ViT-L/14's image tower
+SMALL_LOG_VARIANCE = -8.0  # exp(-8 / 4): noise of 0.14 for each standard normal one
+# What the bank's three prompts begin with on a small backbone, as far as they go: five tokens each.
+CONTEXT_WORDS = ("a photo of a the", "a picture of one single", "a close up view of")
+NORMAL_WORDS = (
+    "flawless perfect normal intact clean",
+    "undamaged good healthy complete fine",
+    "pristine sound smooth whole regular",
+)
+ABNORMAL_WORDS = (
+    "damaged broken flawed defect crack",
+    "faulty defective scratched stained torn",
+    "abnormal damage hole diseased bad",
+)
 FLOWS = ("context_flow.", "normal_flow.", "abnormal_flow.")
 FUSION = ("text_mapping.", "image_mapping.", "fusion.")
 
@@ -45,7 +59,39 @@ def untrained(backbone: str, image_size: int | None, seed: int) -> BayesPFL:
     clip = load_backbone(backbone, image_size=image_size, activation=checkpoint.RELEASED_ACTIVATION)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return BayesPFL(clip)
+        model = BayesPFL(clip)
+    if clip.vision_width < PUBLISHED_WIDTH:
+        _begin_with_clip(model)
+    return model
+
+
+@torch.no_grad()
+def _begin_with_clip(model: BayesPFL) -> None:
+    """Begin with CLIP's own judgement by words of both states: small noise, flows at rest, mappings that change nothing.
+
+    As published, what the flows add to the learned vectors has a standard deviation of 1 to 3 in each dimension. The
+    token embeddings of the small backbone have 0.04: its prompts of both states would read alike, and it takes some
+    seeds an epoch to get out of that, others more than five.
+    """
+    bank, flows = model.bank, (model.normal_flow, model.abnormal_flow)
+    for learned, phrases in (
+        (bank.context, CONTEXT_WORDS),
+        (bank.normal, NORMAL_WORDS),
+        (bank.abnormal, ABNORMAL_WORDS),
+    ):
+        learned.copy_(_token_embeddings(model, phrases))
+    for encoder in (model.context_encoder, model.state_encoder):
+        encoder.log_variance[-1].bias.fill_(SMALL_LOG_VARIANCE)
+    for adding in (model.context_flow.u.weight, *(flow.u for flow in flows), model.fusion.project.weight):
+        adding.zero_()
+    for mapping in (model.text_mapping, model.image_mapping):
+        torch.nn.init.eye_(mapping.weight)
+
+
+def _token_embeddings(model: BayesPFL, phrases: Sequence[str]) -> Tensor:
+    """The first tokens of each phrase, as many as the bank's prompts have: (bank, P, D)."""
+    ids, _ = model.backbone.tokenize(list(phrases))
+    return model.backbone.embed_tokens(ids[:, 1 : 1 + model.bank.context.shape[1]])
 
 
 def save(model: BayesPFL, path: str, auxiliary: str, training: dict) -> None:
