@@ -98,7 +98,7 @@ def test_tags_trained_with_quick_gelu_get_it(monkeypatch):
 
 
 def test_architecture_with_a_file(state, tmp_path):
-    source = load_backbone("zsad-small:random", image_size=128)  # its own size, at which no position is resized
+    source = load_backbone("zsad-small:random")  # at its own size no position is resized
     path = str(tmp_path / "weights.safetensors")
     safetensors.torch.save_file({key: value + 0 for key, value in source.clip.state_dict().items()}, path)
     assert load_backbone(f"zsad-small:{path}").weights_sha256() == source.weights_sha256()
