@@ -22,7 +22,7 @@ from open_clip.model import build_model_from_openai_state_dict, resize_pos_embed
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from zsad_core import backbones
+from zsad_core import backbones, towers
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import CLIP_MEAN, CLIP_STD
 
@@ -86,10 +86,13 @@ class Backbone(nn.Module):
 
     def encode_images(self, images: Tensor) -> ImageTokens:
         """`images` float (B, 3, S, S), normalised with CLIP's mean and standard deviation."""
-        out = self.clip.visual.forward_intermediates(
-            images, indices=self.quarter_points, output_fmt="NLC", normalize_intermediates=False
-        )
-        return ImageTokens(out["image_intermediates"], out["image_features"])
+        visual = self.clip.visual
+        blocks = visual.transformer.resblocks
+        patches = []
+        for number, state in enumerate(towers.states(blocks, towers.image_embeddings(visual, images))):
+            if number in self.quarter_points:
+                patches.append(state[:, 1:])
+        return ImageTokens(patches, visual.ln_post(state[:, 0]) @ visual.proj)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids (M, L), cut behind the last end-of-text token, and the position (M,) of each end-of-text token."""
@@ -101,15 +104,28 @@ class Backbone(nn.Module):
         """Token embeddings (M, L, D) of ids (M, L), without positions."""
         return self.clip.token_embedding(ids)
 
-    def encode_text(self, embeddings: Tensor, ends: Tensor) -> Tensor:
-        """Text features (M, D), not normalised, of token embeddings (M, L, D) without positions.
+    def encode_texts(self, start: Tensor, branches: Tensor, ends: Tensor) -> Tensor:
+        """Text features (M, N, D), not normalised, of N texts that begin alike; the beginning is computed once.
 
-        The tower is causal: nothing behind the end-of-text position `ends` (M,) changes the result, so L may stop there.
+        start (M, P, D): token embeddings, without positions, of what the N texts begin with. branches (M, N, Q, D):
+        those of what follows in each. ends (M, N): place of each branch's end-of-text token in it. The tower is causal:
+        nothing behind that token changes the result, so Q may stop there.
         """
-        length = embeddings.shape[1]
-        if length > self.context_length:
-            raise ZsadError(f"a prompt of {length} tokens is too long: {self.name} reads {self.context_length}")
-        return text_features(self.clip, embeddings, ends)
+        (texts, common, _), (_, count, length, _) = start.shape, branches.shape
+        if common + length > self.context_length:
+            raise ZsadError(
+                f"a prompt of {common + length} tokens is too long: {self.name} reads {self.context_length}"
+            )
+        # One sequence: a branch stands behind the others, but at the positions behind the start, and sees no other.
+        branch = torch.arange(-1, count).repeat_interleave(torch.tensor([common] + count * [length]))
+        position = torch.cat([torch.arange(common), torch.arange(common, common + length).repeat(count)])
+        seen = (position <= position[:, None]) & ((branch == -1) | (branch == branch[:, None]))
+        embeddings = torch.cat([start, branches.flatten(1, 2)], dim=1) + self.clip.positional_embedding[position]
+        for hidden in towers.states(self.clip.transformer.resblocks, embeddings, seen.to(start.device)):
+            pass  # the last is what counts
+        at_end = common + length * torch.arange(count) + ends
+        hidden = hidden[torch.arange(texts)[:, None], at_end]
+        return self.clip.ln_final(hidden) @ self.clip.text_projection
 
     @property
     def activation(self) -> Activation:
@@ -130,16 +146,6 @@ class Backbone(nn.Module):
 def quarter_points(depth: int) -> list[int]:
     """The blocks, counted from 0, at the quarters of an image tower: those whose patch tokens methods read."""
     return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
-
-
-def text_features(clip: nn.Module, embeddings: Tensor, ends: Tensor) -> Tensor:
-    """What the text tower of the open_clip model makes of token embeddings; see Backbone.encode_text."""
-    length = embeddings.shape[1]
-    hidden = clip.transformer(
-        embeddings + clip.positional_embedding[:length], attn_mask=clip.attn_mask[:length, :length]
-    )
-    at_end = hidden[torch.arange(len(hidden), device=hidden.device), ends.to(hidden.device)]
-    return clip.ln_final(at_end) @ clip.text_projection
 
 
 def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:

@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from zsad_core import backbones
 from zsad_core.benchmarks.drawn.lessons import Pair, pairs
-from zsad_core.clip import load_backbone, normalised, quarter_points, text_features
+from zsad_core.clip import load_backbone, normalised, quarter_points
 from zsad_core.errors import UsageError, ZsadError
 
 WARM_UP = 150  # steps
@@ -81,8 +81,7 @@ class Objective(nn.Module):
         )
         features = F.normalize(out["image_features"].float(), dim=-1)
         ids = torch.cat([captions, states])
-        texts = text_features(self.clip, self.clip.token_embedding(ids), ids.argmax(dim=-1))
-        texts = F.normalize(texts.float(), dim=-1)
+        texts = F.normalize(_text_features(self.clip, ids).float(), dim=-1)
         captions, (flawless, damaged) = texts[: len(images)], texts[len(images) :].chunk(2)
         wrong = (damaged - flawless).repeat(2, 1)
 
@@ -110,6 +109,15 @@ class Objective(nn.Module):
             "peaks": _telling_apart(self.peak_scale * peaks + self.peak_shift),
             "probes": torch.stack([_segmentation(each, masks) for each in probed]).mean(),
         }
+
+
+def _text_features(clip: nn.Module, ids: Tensor) -> Tensor:
+    """open_clip's encode_text of token ids (M, L) that are cut behind the longest text; (M, D)."""
+    length = ids.shape[1]
+    embeddings = clip.token_embedding(ids) + clip.positional_embedding[:length]
+    hidden = clip.transformer(embeddings, attn_mask=clip.attn_mask[:length, :length])
+    at_end = hidden[torch.arange(len(ids), device=ids.device), ids.argmax(dim=-1)]
+    return clip.ln_final(at_end) @ clip.text_projection
 
 
 def _telling_apart(logits: Tensor) -> Tensor:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from zsad_core.anomaly_map import mean_of_highest, smooth
 from zsad_core.clip import normalised
 from zsad_core.map_codec import quantise
 from zsad_core.methods import method_module
 from zsad_core.settings import ScoringSettings
+
+LOW_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Scores(NamedTuple):
@@ -29,6 +34,7 @@ class Scorer:
     def __init__(self, settings: ScoringSettings):
         settings = settings.on(gpu=torch.cuda.is_available())
         torch.set_num_threads(settings.threads)
+        _keep_freed_memory()
         # TF32 rounds float32 products to 10 bits: float32 is the reference and stays exact.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.settings = settings
@@ -38,6 +44,9 @@ class Scorer:
             settings.device
         )
         self.image_size: int = self.method.image_size
+        self._weights_facts = self.method.weights_facts()
+        if low := LOW_PRECISION.get(settings.precision):
+            _round_matrices(self.method, low)
 
     def score(
         self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
@@ -66,10 +75,16 @@ class Scorer:
     ) -> Scores:
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
-        low = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.settings.precision)
+        low = LOW_PRECISION.get(self.settings.precision)
         with torch.autocast(images.device.type, dtype=low, enabled=low is not None):
             prediction = self.method(images, prompts, noise)
-        maps = prediction.anomaly_map.float()
+        return Scores(
+            prediction.image_score_text.double().cpu().numpy(), *self.finish(prediction.anomaly_map, small_defect)
+        )
+
+    def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+        """`map` and `codes` (see Scores) of unsmoothed maps (B, S, S)."""
+        maps = anomaly_map.float()
         score_map = torch.stack(
             [
                 mean_of_highest(one[None], self.protocol.scaled_top_k(self.image_size, small))[0]
@@ -77,19 +92,35 @@ class Scorer:
             ]
         )
         smoothed = smooth(maps, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
-        return Scores(
-            prediction.image_score_text.double().cpu().numpy(),
-            score_map.cpu().numpy(),
-            quantise(smoothed.cpu().numpy()),
-        )
+        return score_map.cpu().numpy(), quantise(smoothed.cpu().numpy())
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size."""
         return {
             "image_size": self.image_size,
-            **self.method.weights_facts(),
+            **self._weights_facts,
             "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
             "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
             "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),
             "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
         }
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next batch, for the rest of this process.
+
+    By default it gives every large tensor back to the system, and the page faults of its successor take longer than an
+    activation function does. Where there is no glibc, nothing changes.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(-4, 0)  # M_MMAP_MAX: nothing in mappings of its own, which are unmapped when it is freed
+        set_option(-1, -1)  # M_TRIM_THRESHOLD: none
+
+
+def _round_matrices(model: nn.Module, dtype: torch.dtype) -> None:
+    """Once for all what autocast does to frozen weights at every product: the same values, half the memory."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.MultiheadAttention)):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)

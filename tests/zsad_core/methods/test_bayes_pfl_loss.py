@@ -61,20 +61,28 @@ def step(bayes_pfl_golden):
     )
 
 
-def test_losses_and_gradients_equal_the_published_ones(bayes_pfl_golden, step):
+def test_losses_equal_the_published_ones(bayes_pfl_golden, step):
     arrays, losses = bayes_pfl_golden.arrays, step.first_stage()
     assert losses.keys() == PUBLISHED_NAMES.keys()
     for name, published in PUBLISHED_NAMES.items():
         assert_allclose(losses[name].item(), arrays[f"train/loss_{published}"], rtol=1e-5, err_msg=name)
-    total = sum(losses.values())
-    assert_allclose(total.item(), arrays["train/loss_total"], rtol=1e-5)
+    assert_allclose(sum(losses.values()).item(), arrays["train/loss_total"], rtol=1e-5)
 
-    total.backward()
+
+def test_gradients_equal_the_published_ones(bayes_pfl_golden, step, monkeypatch):
+    """Behind the published image tower's output: the image flow's tanh is nearly 1 here, and what the order of float32
+    sums changes in the tower (1e-6) would change its gradients by 5e-4; its own sums still do so by 7e-5."""
+    arrays = bayes_pfl_golden.arrays
+    feature, patches = (
+        torch.from_numpy(np.stack([arrays[f"image{number}/{name}"] for number in range(len(step.images))]))
+        for name in ("image_features", "patch_tokens")
+    )
+    monkeypatch.setattr(step.model.backbone, "encode_images", lambda images: (list(patches.unbind(1)), feature))
+    sum(step.first_stage().values()).backward()
     norms = {name: each.grad.norm() for name, each in step.model.named_parameters() if each.grad is not None}
     published = {key.removeprefix("train/gradnorm/"): arrays[key] for key in arrays if "gradnorm" in key}
     assert {their_name(name) for name in norms} == published.keys()
     for name, value in norms.items():
-        # The image flow's tanh is nearly 1 here, so its gradients move by 3e-5 with the order of float32 sums.
         assert_allclose(value, published[their_name(name)], rtol=1e-4, err_msg=name)
 
 

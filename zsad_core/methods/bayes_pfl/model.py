@@ -142,23 +142,17 @@ class BayesPFL(Method):
             ]
         )  # (2, R, bank, Q, D)
 
-        batch, count, bank, context_length, width = context.shape
+        batch, count, bank, _, width = context.shape
         ids, ends = self.backbone.tokenize([f"X {prompt}".lower() for prompt in prompts])
         words = self.backbone.embed_tokens(ids.to(context.device))
-        learned = context_length + state.shape[3]
-        shape = (batch, 2, count, bank)
-        sequence = torch.cat(
-            [
-                words[:, None, None, None, :1].expand(*shape, 1, width),
-                context[:, None].expand(*shape, context_length, width),
-                state[None].expand(*shape, -1, width),
-                words[:, None, None, None, 2:].expand(*shape, -1, width),  # 1 was the placeholder X
-            ],
-            dim=-2,
-        )
-        ends = (ends + learned - 1)[:, None].expand(batch, 2 * count * bank)
-        text = self.backbone.encode_text(sequence.flatten(0, 3), ends.flatten())
-        return F.normalize(text, dim=-1).view(batch, 2, count * bank, width)
+        first, rest = words[:, :1], words[:, 2:]  # between them the placeholder X, for which what is learned stands
+        pairs = (batch, count, bank)
+        start = torch.cat([first[:, None, None].expand(*pairs, -1, width), context], dim=-2)
+        states = state.permute(1, 2, 0, 3, 4).expand(*pairs, 2, -1, width)
+        branches = torch.cat([states, rest[:, None, None, None].expand(*pairs, 2, -1, width)], dim=-2)
+        ends = (ends - 2 + state.shape[3]).repeat_interleave(count * bank)[:, None].expand(-1, 2)
+        text = self.backbone.encode_texts(start.flatten(0, 2), branches.flatten(0, 2), ends)
+        return F.normalize(text, dim=-1).view(batch, count * bank, 2, width).transpose(1, 2)
 
     def image_score(self, text: Tensor, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
         """Mean over the pairs of the abnormal probability of the whole image, (B,) in [0, 1]."""

@@ -1,0 +1,181 @@
+"""How fast one model scores images, by stage, against the matrix rate of the same machine in the same process.
+
+python -m perf.inference [--backbone ViT-L-14-336:random] [--precision fp32 bf16] [--batch-size N ...] [--device cuda]
+
+Random pixels and weights: neither changes the time. Each repetition measures the matrix rate (a product of two square
+matrices in the precision at hand), then the stages one after another, so that a machine whose speed wanders is fair to
+both; medians over the repetitions. FLOP are those that the result needs, by formula (see `needed_flop`): what is
+computed beyond that counts as time alone. Prints Markdown tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zsad_core.clip import normalised
+from zsad_core.methods.bayes_pfl.model import LAYERS, BayesPFL
+from zsad_core.scoring import LOW_PRECISION, Scorer
+from zsad_core.settings import ScoringSettings
+
+PROMPT = "bottle"
+SIDE = {"cpu": 4096, "cuda": 8192}  # of the matrices
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="ViT-L-14-336:random", metavar="NAME|FILE")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS")
+    parser.add_argument("--samples", type=int, default=10)
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--batch-size", type=int, nargs="+", metavar="N", help="default: what the program takes")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    print(f"{machine(options.device)}, {options.threads} threads, torch {torch.__version__}\n")
+    for precision in options.precision:
+        for batch_size in options.batch_size or [None]:
+            settings = ScoringSettings(
+                backbone=options.backbone,
+                image_size=options.image_size,
+                samples=options.samples,
+                precision=precision,
+                threads=options.threads,
+                batch_size=batch_size,
+                device=options.device,
+            )
+            print(report(Scorer(settings), options.repeats), flush=True)
+
+
+def report(scorer: Scorer, repeats: int) -> str:
+    """A Markdown table: a row a stage, seconds and FLOP an image, fraction of the matrix rate."""
+    settings, model = scorer.settings, scorer.method
+    count = settings.batch_size
+    pixels = np.random.default_rng(0).integers(0, 256, (count, model.image_size, model.image_size, 3), np.uint8)
+    names = [f"{number:064x}" for number in range(count)]
+    scorer.score(pixels, [PROMPT] * count, names, [False] * count)  # warms up
+    rates, seconds, whole = [], [], []
+    for _ in range(repeats):
+        rates.append(matrix_rate(settings.precision, settings.device))
+        seconds.append(stage_seconds(scorer, pixels, names))
+        whole.append(timed(lambda: scorer.score(pixels, [PROMPT] * count, names, [False] * count), settings.device))
+    rate = statistics.median(rates)
+    flop = needed_flop(model, PROMPT)
+    rows = [(stage, statistics.median(each[stage] for each in seconds) / count) for stage in seconds[0]]
+    rows.append(("all, as Scorer.score", statistics.median(whole) / count))
+    flop[rows[-1][0]] = sum(flop.values())
+    head = (
+        f"{settings.backbone}, {model.image_size} px, R = {model.samples}, {settings.precision}, batch {count}; "
+        f"matrix rate {rate / 1e9:,.1f} GFLOP/s ({min(rates) / 1e9:,.1f} to {max(rates) / 1e9:,.1f}); "
+        f"peak memory {peak_memory(settings.device) / 1e9:.2f} GB\n"
+    )
+    lines = [
+        head,
+        "| stage | s/image | images/s | GFLOP needed | of the matrix rate |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for stage, each in rows:
+        needed = flop.get(stage, 0)
+        part = f"{needed / each / rate:.1%}" if needed else "–"
+        lines.append(f"| {stage} | {each:.4f} | {1 / each:,.2f} | {needed / 1e9:,.1f} | {part} |")
+    return "\n".join(lines) + "\n"
+
+
+def stage_seconds(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> dict[str, float]:
+    """Seconds of each stage on one batch, in the order and the precision in which a method does them."""
+    settings, model = scorer.settings, scorer.method
+    prompts, values = [PROMPT] * len(pixels), {}
+
+    def stages() -> Iterator[tuple[str, Callable[[], None]]]:
+        yield (
+            "pixels in, noise",
+            lambda: values.update(
+                images=normalised(pixels, settings.device), noise=model.draw_noise(settings.seed, names)
+            ),
+        )
+        yield (
+            "image tower",
+            lambda: values.update(zip(("tokens", "feature"), model.backbone.encode_images(values["images"]))),
+        )
+        yield "text tower", lambda: values.update(text=model.text_features(values["feature"], prompts, values["noise"]))
+        yield "map", lambda: values.update(map=model.anomaly_map(values["text"], values["tokens"]))
+        yield "image score", lambda: model.image_score(values["text"], values["tokens"], values["feature"])
+        yield "smoothing, highest pixels, codes", lambda: finished(values["map"])
+
+    @torch.autocast(settings.device, enabled=False)
+    def finished(anomaly_map: Tensor) -> None:
+        scorer.finish(anomaly_map, [False] * len(pixels))
+
+    low = LOW_PRECISION.get(settings.precision)
+    with torch.inference_mode(), torch.autocast(settings.device, dtype=low, enabled=low is not None):
+        return {stage: timed(work, settings.device) for stage, work in stages()}
+
+
+def needed_flop(model: BayesPFL, prompt: str) -> dict[str, int]:
+    """FLOP an image by stage, two for each multiplication with addition, of matrix products alone.
+
+    Image tower: every block at every token. Text: every block up to the end-of-text token, what a pair's two prompts
+    begin with once; one sequence a pair.
+    """
+    backbone = model.backbone
+    patches, width, joint = backbone.grid**2, backbone.vision_width, backbone.embed_dim
+    depth = len(backbone.clip.visual.transformer.resblocks)
+    ids, _ = backbone.tokenize([f"X {prompt}"])
+    bank, context_length, _ = model.bank.context.shape
+    pairs = model.samples * bank
+    tokens = 1 + context_length + 2 * (model.bank.normal.shape[1] + ids.shape[1] - 2)
+    return {
+        "image tower": depth * _block(patches + 1, width) + 2 * width * (3 * backbone.patch_size**2 * patches + joint),
+        "text tower": pairs * (len(backbone.clip.transformer.resblocks) * _block(tokens, joint) + 4 * joint**2),
+        "map": LAYERS * (2 * patches * width * joint + 2 * pairs * (2 * joint**2 + 5 * patches * joint)),
+        "image score": LAYERS * patches * width**2 + 2 * (2 * pairs + 1) * joint**2,
+    }
+
+
+def _block(tokens: int, width: int) -> int:
+    return 24 * tokens * width**2 + 4 * tokens**2 * width
+
+
+def matrix_rate(precision: str, device: str) -> float:
+    """FLOP/s of a product of two square matrices, the best of three."""
+    side = SIDE[device]
+    one, other = (torch.randn(side, side, device=device).to(LOW_PRECISION.get(precision, torch.float32)) for _ in "ab")
+    return 2 * side**3 / min(timed(lambda: one @ other, device) for _ in range(3))
+
+
+def timed(work: Callable[[], object], device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def peak_memory(device: str) -> int:
+    """Bytes: the GPU's, or this process's."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def machine(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()
