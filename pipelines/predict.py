@@ -32,7 +32,7 @@ def describe(settings: ScoringSettings) -> dict:
 
 
 def _describe(settings: ScoringSettings) -> dict:
-    return _scorer(dataclasses.replace(settings, device="cpu")).facts()
+    return _scorer(dataclasses.replace(settings, device="cpu", precision="fp32")).facts()
 
 
 def _scorer(settings: ScoringSettings) -> Scorer:

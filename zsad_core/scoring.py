@@ -44,7 +44,6 @@ class Scorer:
             settings.device
         )
         self.image_size: int = self.method.image_size
-        self._weights_facts = self.method.weights_facts()
         if low := LOW_PRECISION.get(settings.precision):
             _round_matrices(self.method, low)
 
@@ -95,10 +94,17 @@ class Scorer:
         return score_map.cpu().numpy(), quantise(smoothed.cpu().numpy())
 
     def facts(self) -> dict:
-        """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size."""
+        """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size.
+
+        Asked of a float32 scorer, whatever scores later: ValueError where the weights are rounded.
+        """
+        if self.settings.precision in LOW_PRECISION:
+            raise ValueError(
+                f"the weights are rounded to {self.settings.precision}: ask a float32 scorer for their hash"
+            )
         return {
             "image_size": self.image_size,
-            **self._weights_facts,
+            **self.method.weights_facts(),
             "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
             "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
             "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),

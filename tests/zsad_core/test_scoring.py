@@ -92,6 +92,8 @@ def test_nothing_to_score(settings, pixels):
 
 
 def test_facts_name_weights_and_protocol(settings):
+    with pytest.raises(ValueError, match="rounded to bf16"):
+        Scorer(dataclasses.replace(settings, precision="bf16")).facts()
     facts = Scorer(settings).facts()
     assert facts["image_size"] == 98 and facts["activation"] == "gelu" and len(facts["backbone_sha256"]) == 64
     assert (facts["top_k"], facts["top_k_small_defect"]) == (72, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -79,19 +78,14 @@ def _begin_with_clip(model: BayesPFL) -> None:
         (bank.normal, NORMAL_WORDS),
         (bank.abnormal, ABNORMAL_WORDS),
     ):
-        learned.copy_(_token_embeddings(model, phrases))
+        ids, _ = model.backbone.tokenize(list(phrases))
+        learned.copy_(model.backbone.embed_tokens(ids[:, 1 : 1 + learned.shape[1]]))
     for encoder in (model.context_encoder, model.state_encoder):
         encoder.log_variance[-1].bias.fill_(SMALL_LOG_VARIANCE)
     for adding in (model.context_flow.u.weight, *(flow.u for flow in flows), model.fusion.project.weight):
         adding.zero_()
     for mapping in (model.text_mapping, model.image_mapping):
         torch.nn.init.eye_(mapping.weight)
-
-
-def _token_embeddings(model: BayesPFL, phrases: Sequence[str]) -> Tensor:
-    """The first tokens of each phrase, as many as the bank's prompts have: (bank, P, D)."""
-    ids, _ = model.backbone.tokenize(list(phrases))
-    return model.backbone.embed_tokens(ids[:, 1 : 1 + model.bank.context.shape[1]])
 
 
 def save(model: BayesPFL, path: str, auxiliary: str, training: dict) -> None:
