@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines import storage
 from zsad_core.errors import ZsadError
+from zsad_core.map_codec import CODING
 
 PREDICTION_SCHEMA = pa.schema(
     [
@@ -54,8 +55,8 @@ def partition_uri(folder: str, benchmark: str, shard_name: str) -> str:
 
 
 def made_from(settings: dict, shard_sha256: str) -> str:
-    """A hash that names what predictions are made from: the run's settings and the shard's content."""
-    return hashlib.sha256(json.dumps([settings, shard_sha256], sort_keys=True).encode()).hexdigest()
+    """A hash that names what predictions are made from: the run's settings, the shard's content, how maps are coded."""
+    return hashlib.sha256(json.dumps([settings, shard_sha256, CODING], sort_keys=True).encode()).hexdigest()
 
 
 def write_predictions(uri: str, table: pa.Table, origin: str) -> None:

@@ -116,8 +116,11 @@ def _pixel(rows):
     for row in rows.itertuples():
         shape = row.map_height, row.map_width
         content = pa.Codec("zstd").decompress(row.anomaly_map, decompressed_size=2 * shape[0] * shape[1])
-        differences = np.frombuffer(content, "<u2").reshape(shape)
-        codes.append(differences.cumsum(0, dtype=np.uint16).cumsum(1, dtype=np.uint16).ravel())
+        low, high = np.frombuffer(content, "u1").reshape(2, *shape).astype("u2")
+        sums = low + 256 * high - 128
+        for axis in (0, 0, 1, 1):
+            sums = sums.cumsum(axis, dtype="u2")
+        codes.append(sums.ravel())
         mask = np.unpackbits(np.frombuffer(row.mask, np.uint8))[: shape[0] * shape[1]].reshape(shape)
         labels, count = ndimage.label(mask, np.ones((3, 3)))
         area = np.bincount(labels.ravel())

@@ -1,7 +1,9 @@
 """Anomaly maps as 16-bit codes in small blobs, and masks as packed bits.
 
-A blob holds differences of the codes along both axes (modulo 2^16, so nothing is lost), little-endian, under zstd.
-Readers need no code of ours: decompress with any zstd, then take two cumulative sums in uint16.
+A blob holds differences of the codes, taken twice along both axes (modulo 2^16, so nothing is lost): 128 is added, and
+all low bytes stand before all high bytes, under zstd. A smoothed map bends little from pixel to pixel, so that nearly
+every high byte is 0 and the low ones keep near 128. Readers need no code of ours: decompress with any zstd, put the
+bytes together, take two cumulative sums along each axis in uint16.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 LARGEST_CODE = 65535
+CODING = "zstd of second differences + 128, low bytes first"  # changes with what a blob holds
 
-# Level 3 beats 1 and 2 in size at almost the speed of 1; from level 5 on, 4 % less costs three times the time.
-_ZSTD = pa.Codec("zstd", compression_level=3)
+# Level 1 codes the bytes' frequencies, which is all there is to gain: level 3 takes longer for no fewer bytes.
+_ZSTD = pa.Codec("zstd", compression_level=1)
+_MIDDLE = np.uint16(128)
 
 
 def quantise(anomaly_map: np.ndarray) -> np.ndarray:
@@ -34,11 +38,11 @@ def encode(codes: np.ndarray) -> bytes:
     """uint16 codes (H, W) -> blob."""
     if codes.dtype != np.uint16 or codes.ndim != 2:
         raise ValueError(f"codes must be uint16 (H, W), not {codes.dtype} {codes.shape}")
-    down = codes.copy()
-    down[1:] -= codes[:-1]
-    differences = down.astype("<u2")
-    differences[:, 1:] -= down[:, :-1]
-    return _ZSTD.compress(differences, asbytes=True)
+    differences = np.ascontiguousarray(codes)
+    for axis in (0, 0, 1, 1):
+        differences = np.diff(differences, axis=axis, prepend=np.uint16(0))
+    differences += _MIDDLE
+    return _ZSTD.compress(np.stack([differences.astype(np.uint8), (differences >> 8).astype(np.uint8)]), asbytes=True)
 
 
 def decode(blob: bytes, height: int, width: int) -> np.ndarray:
@@ -48,8 +52,20 @@ def decode(blob: bytes, height: int, width: int) -> np.ndarray:
         content = _ZSTD.decompress(blob, decompressed_size=size)
     except OSError as error:
         raise ValueError(f"not a zstd blob of {size} bytes, a {height} x {width} map: {error}") from None
-    differences = np.frombuffer(content, "<u2").reshape(height, width)
-    return np.cumsum(np.cumsum(differences, axis=1, dtype=np.uint16), axis=0, dtype=np.uint16)
+    low, high = np.frombuffer(content, np.uint8).reshape(2, height, width)
+    differences = low + 256 * high.astype(np.uint16) - _MIDDLE
+    return _summed_twice(_summed_twice(differences.T).T)
+
+
+def _summed_twice(rows: np.ndarray) -> np.ndarray:
+    """Two cumulative sums of uint16 (H, W) down the rows; whole rows at once take half the time of numpy's cumsum."""
+    sums = np.ascontiguousarray(rows)
+    once, twice = np.zeros((2, sums.shape[1]), np.uint16)
+    for row in sums:
+        once += row
+        twice += once
+        row[:] = twice
+    return sums
 
 
 def pack_mask(mask: np.ndarray) -> bytes:
