@@ -7,6 +7,7 @@ is missing.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import get_args
 
 from zsad_core.settings import Device, Precision, ScoringSettings
@@ -37,18 +38,32 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="default: 518 rounded to the backbone's patch, 192 for those that zsad brings",
     )
+    parser.add_argument(
+        "--map-size",
+        type=int,
+        metavar="PIXELS",
+        help="of the stored maps and of pixel metrics, for archives: smaller takes less room (default: the image size)",
+    )
     parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the prompt samples (default: %(default)s)")
     parser.add_argument("--precision", choices=get_args(Precision), default=default.precision)
     parser.add_argument("--device", choices=get_args(Device), help="default: cuda where Ray has GPUs, else cpu")
     parser.add_argument(
-        "--batch-size", type=int, metavar="IMAGES", help="images at once (default: 16 on a GPU, 4 else)"
+        "--batch-size",
+        type=int,
+        metavar="IMAGES",
+        help="images at once (default: up to 32, as the GPU's memory allows; on a CPU 4)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="have torch.compile make kernels for the image tower: slower to start, faster in bf16; needs a C++ compiler",
     )
     parser.add_argument(
         "--threads", type=int, default=default.threads, help="CPU threads a model (default: %(default)s)"
     )
     parser.add_argument(
-        "--actors", type=int, help="models at once (default: one a GPU, or as many as cores and memory take)"
+        "--actors", type=int, help="models at once (default: two a GPU, or as many as cores and memory take)"
     )
 
 
@@ -65,7 +80,7 @@ def add_method_and_backbone(parser: argparse.ArgumentParser) -> None:
 
 def model_settings(options: argparse.Namespace) -> ScoringSettings:
     """What the options of add_model_options say, but for the checkpoints."""
-    names = ("method", "backbone", "image_size", "samples", "seed", "precision", "threads", "batch_size", "device")
+    names = [field.name for field in dataclasses.fields(ScoringSettings) if field.name != "checkpoint"]
     return ScoringSettings(**{name: getattr(options, name) for name in names})
 
 

@@ -90,8 +90,11 @@ def results(dataset: ray.data.Dataset) -> Iterator[dict]:
         raise ZsadError("\n".join(sorted(failures)[:10]) + more)
 
 
-def call(function: Callable[..., dict], *arguments: Any) -> dict:
-    """`function(*arguments)` in a worker process that ends with it, so that what it loads (torch) is not kept."""
+def call(function: Callable[..., dict], *arguments: Any, gpu: bool = False) -> dict:
+    """`function(*arguments)` in a worker process that ends with it, so that what it loads (torch) is not kept.
+
+    `gpu`: where there is one, which it may share with anything.
+    """
 
     def guarded_call() -> tuple[dict | None, ZsadError | None]:
         try:
@@ -100,7 +103,7 @@ def call(function: Callable[..., dict], *arguments: Any) -> dict:
             return None, error
 
     start()
-    value, error = ray.get(ray.remote(num_cpus=0.5, max_calls=1)(guarded_call).remote())
+    value, error = ray.get(ray.remote(num_cpus=0.5, num_gpus=0.01 if gpu else 0, max_calls=1)(guarded_call).remote())
     if error:
         raise error
     return value

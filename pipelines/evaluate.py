@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 
 from pipelines import engine, predictions, runs, shards, storage
@@ -11,9 +12,10 @@ from pipelines.predict import describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
 from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
-from zsad_core.settings import ScoringSettings, split_backbone
+from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
 
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
+MODELS_A_GPU = 2  # while one fetches a shard or hands over its results, the other computes
 
 
 def evaluate(
@@ -37,8 +39,8 @@ def evaluate(
             engine.say(line)
     auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     if settings.method in LEARNING_NOTHING:
-        if checkpoints or settings.backbone != ScoringSettings.backbone:
-            raise UsageError(f"{settings.method} learns nothing: leave out --backbone and --checkpoint")
+        if checkpoints or settings.backbone != ScoringSettings.backbone or settings.compile:
+            raise UsageError(f"{settings.method} learns nothing: leave out --backbone, --checkpoint and --compile")
         settings = dataclasses.replace(settings, backbone=runs.NONE)
         files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     else:
@@ -46,6 +48,7 @@ def evaluate(
     hashed = _hashed(files)
 
     gpus = engine.resources()["GPU"]
+    given_batch_size = settings.batch_size
     settings = settings.on(gpu=gpus > 0)
     if settings.device == "cuda" and not gpus:
         if not os.environ.get("RAY_ADDRESS"):
@@ -53,26 +56,40 @@ def evaluate(
         engine.say("no GPU in the cluster yet: the work waits until one joins")
     on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
     engine.say(f"loading {settings.method}{on}")
-    architecture, weights = split_backbone(settings.backbone)
-    scoring = {
-        name: dataclasses.replace(
-            settings, backbone=architecture + storage.absolute(weights), checkpoint=storage.absolute(file)
-        )
-        for name, file in files.items()
-    }
-    facts = {name: describe(each) for name, each in scoring.items()}
-    recorded = _recorded(settings, hashed, next(iter(facts.values())))
+    facts = {name: describe(_with_files(settings, file)) for name, file in files.items()}
+    first = next(iter(facts.values()))
+    actors = actors or _actors_that_fit(settings, first["parameter_bytes"])
+    if settings.device == "cuda" and not given_batch_size:
+        settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first, actors / max(1.0, gpus)))
+    recorded = _recorded(settings, hashed, first)
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
     for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes), shards_uri):
         engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
 
-    for name, scored_by in scoring.items():
+    for name, file in files.items():
         served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
         pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
-        count = actors or _actors_that_fit(scored_by, facts[name]["parameter_bytes"])
-        predict(pending, scored_by, facts[name]["image_size"], min(count, len(pending)))
+        models = min(actors, len(pending))
+        if pending:
+            engine.say(_how(settings, models))
+        predict(pending, _with_files(settings, file), first["image_size"], first["map_size"], models)
     return reduce([run_uri])
+
+
+def _with_files(settings: ScoringSettings, checkpoint: str) -> ScoringSettings:
+    """As workers read it, whatever folder they run in."""
+    architecture, weights = split_backbone(settings.backbone)
+    return dataclasses.replace(
+        settings, backbone=architecture + storage.absolute(weights), checkpoint=storage.absolute(checkpoint)
+    )
+
+
+def _how(settings: ScoringSettings, models: int) -> str:
+    values = {"device": settings.device, "models": models, "threads": settings.threads}
+    values |= {"batch size": settings.batch_size, "precision": settings.precision}
+    compiled = ", compiled" if settings.compile else ""
+    return "scoring: " + ", ".join(f"{name} {value}" for name, value in values.items()) + compiled
 
 
 def _shipped_checkpoint(settings: ScoringSettings) -> str:
@@ -104,7 +121,8 @@ def _hashed(files: dict[str, str]) -> dict[str, dict]:
 def _recorded(settings: ScoringSettings, checkpoints: dict, facts: dict) -> dict:
     """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
     recorded = {**dataclasses.asdict(settings), **facts, "checkpoints": checkpoints}
-    del recorded["checkpoint"], recorded["parameter_bytes"]
+    for name in ("checkpoint", "parameter_bytes", "working_bytes", "gpu_bytes"):
+        recorded.pop(name, None)
     architecture, weights = split_backbone(settings.backbone)
     return recorded | {"backbone": architecture + _file_name(weights)}
 
@@ -146,7 +164,16 @@ def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[d
 def _actors_that_fit(settings: ScoringSettings, parameter_bytes: int) -> int:
     there = engine.resources()
     if settings.device == "cuda":
-        return max(1, int(there["GPU"]))
+        return max(1, int(there["GPU"])) * MODELS_A_GPU
     by_cores = int(there["CPU"]) // settings.threads
     by_memory = int(there["memory"] // (parameter_bytes + WORKER_BYTES))
     return max(1, min(by_cores, by_memory))
+
+
+def _batch_that_fits(facts: dict, models_a_gpu: float) -> int:
+    """Images at once for one of the models of a GPU: a power of two, as many as are useful and its memory takes."""
+    room = 0.8 * facts["gpu_bytes"] / math.ceil(models_a_gpu) - facts["parameter_bytes"]
+    batch_size = USEFUL_BATCH["cuda"]
+    while batch_size > 1 and batch_size * facts["working_bytes"] > room:
+        batch_size //= 2
+    return batch_size

@@ -27,12 +27,22 @@ if TYPE_CHECKING:  # loads torch, which the driver does without
 
 
 def describe(settings: ScoringSettings) -> dict:
-    """Build the model once in a process of its own: its facts for run.json, and its errors before any work."""
-    return engine.call(_describe, settings)
+    """Build the model once in a process of its own: its facts for run.json, and its errors before any work.
+
+    Besides what Scorer.facts gives: `gpu_bytes`, the memory of a GPU of the cluster, where `settings.device` is cuda.
+    """
+    return engine.call(_describe, settings, gpu=settings.device == "cuda")
 
 
 def _describe(settings: ScoringSettings) -> dict:
-    return _scorer(dataclasses.replace(settings, device="cpu", precision="fp32")).facts()
+    facts = _scorer(dataclasses.replace(settings, device="cpu", precision="fp32", compile=False)).facts()
+    return facts | {"gpu_bytes": _gpu_bytes()} if settings.device == "cuda" else facts
+
+
+def _gpu_bytes() -> int:
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory
 
 
 def _scorer(settings: ScoringSettings) -> Scorer:
@@ -43,23 +53,28 @@ def _scorer(settings: ScoringSettings) -> Scorer:
         return Scorer(dataclasses.replace(settings, backbone=architecture + backbone, checkpoint=checkpoint))
 
 
-def predict(units: list[dict], settings: ScoringSettings, image_size: int, actors: int) -> None:
+def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_size: int, actors: int) -> None:
     """Write the predictions of every unit.
 
     A unit is one shard: `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from), `shard` and
     `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold the model,
-    each with a GPU where `settings.device` is cuda.
+    spread evenly over the GPUs where `settings.device` is cuda.
     """
     if not units:
         return
     # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model. Shares
     # of a core, under half of all cores for the actors: where one step takes all there is, the others never start.
-    cores = max(1.0, engine.resources()["CPU"])  # none on a cluster whose workers are yet to come
-    share = min(0.25 * settings.threads, 0.47 * cores / actors)
-    model = {"num_gpus": 1} if settings.device == "cuda" else {"num_cpus": share}
+    there = engine.resources()
+    cores = max(1.0, there["CPU"])  # none on a cluster whose workers are yet to come
+    if settings.device == "cuda":
+        model = {"num_gpus": 1 / math.ceil(actors / max(1.0, there["GPU"]))}
+        reading = 1.0 if cores >= 4 else 0.4  # a whole core, where many decode for one GPU
+    else:
+        model = {"num_cpus": min(0.25 * settings.threads, 0.47 * cores / actors)}
+        reading = 0.4
     dataset = (
-        engine.dataset_of([{**unit, "image_size": image_size} for unit in units])
-        .map(engine.guarded(_read), num_cpus=0.4)
+        engine.dataset_of([{**unit, "image_size": image_size, "map_size": map_size} for unit in units])
+        .map(engine.guarded(_read), num_cpus=reading)
         .map(_Model, fn_constructor_args=(settings,), compute=ray.data.ActorPoolStrategy(size=actors), **model)
         .map(engine.guarded(_write), num_cpus=0.3)
     )
@@ -70,7 +85,7 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, actor
 
 def _read(unit: dict) -> dict:
     """Read one shard and decode its images to the model's size: `pixels` (n, S, S, 3) of the n that can be scored."""
-    size = unit["image_size"]
+    size, map_size = unit["image_size"], unit["map_size"]
     samples, pixels = [], []
     for row in shards.read_shard(unit["shard"], {"sha256": unit["shard_sha256"]}).to_pylist():
         image, mask = row.pop("image"), row.pop("mask")
@@ -82,7 +97,7 @@ def _read(unit: dict) -> dict:
         row["mask"] = None
         try:
             if row["mask_error"] is None:
-                row["mask"] = _packed_mask(mask, row["label"], size)
+                row["mask"] = _packed_mask(mask, row["label"], map_size)
         except ImageError as error:
             row["mask_error"] = str(error)
         samples.append(row)
@@ -104,7 +119,7 @@ def _packed_mask(mask: bytes | None, label: int | None, size: int) -> bytes | No
 
 
 class _Model:
-    """The actor that holds the model; adds `score_text`, `score_map` (n,) and `codes` (n, S, S) for the n images."""
+    """The actor that holds the model; adds `score_text`, `score_map` (n,) and `codes` (n, M, M) for the n images."""
 
     def __init__(self, settings: ScoringSettings):
         self.scorer = _scorer(settings)
@@ -126,7 +141,7 @@ class _Model:
 
 def _write(unit: dict) -> dict:
     """Write one shard's predictions, every sample a row in the shard's order."""
-    size = unit["image_size"]
+    size = unit["map_size"]
     scored = zip(unit["score_text"], unit["score_map"], unit["codes"])
     rows = []
     for sample in pickle.loads(unit["samples"]):

@@ -94,6 +94,14 @@ class Backbone(nn.Module):
                 patches.append(state[:, 1:])
         return ImageTokens(patches, visual.ln_post(state[:, 0]) @ visual.proj)
 
+    def compile_image_tower(self) -> None:
+        """Have torch.compile make kernels for `encode_images`, when it first runs; for batches of one size.
+
+        On a CPU its products then add biases and apply activations themselves. A compiler has to be there.
+        """
+        freezing = self.clip.visual.proj.device.type == "cpu"  # weights laid out for the products that they enter
+        self.encode_images = torch.compile(self.encode_images, dynamic=False, options={"freezing": freezing})
+
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids (M, L), cut behind the last end-of-text token, and the position (M,) of each end-of-text token."""
         ids = self._tokenizer(texts)
@@ -117,11 +125,12 @@ class Backbone(nn.Module):
                 f"a prompt of {common + length} tokens is too long: {self.name} reads {self.context_length}"
             )
         # One sequence: a branch stands behind the others, but at the positions behind the start, and sees no other.
-        branch = torch.arange(-1, count).repeat_interleave(torch.tensor([common] + count * [length]))
-        position = torch.cat([torch.arange(common), torch.arange(common, common + length).repeat(count)])
+        token = torch.arange(common + count * length, device=start.device)
+        branch = (token - common).div(length, rounding_mode="floor").clamp(min=-1)
+        position = torch.where(branch == -1, token, common + (token - common) % length)
         seen = (position <= position[:, None]) & ((branch == -1) | (branch == branch[:, None]))
         embeddings = torch.cat([start, branches.flatten(1, 2)], dim=1) + self.clip.positional_embedding[position]
-        for hidden in towers.states(self.clip.transformer.resblocks, embeddings, seen.to(start.device)):
+        for hidden in towers.states(self.clip.transformer.resblocks, embeddings, seen):
             pass  # the last is what counts
         at_end = common + length * torch.arange(count) + ends
         hidden = hidden[torch.arange(texts)[:, None], at_end]

@@ -1,4 +1,4 @@
-"""Scores images with a method: batches, precision and device; smoothed maps as 16-bit codes (torch)."""
+"""Scores images with a method: batches, precision, device, compiling; smoothed maps as 16-bit codes (torch)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
-from zsad_core.anomaly_map import mean_of_highest, smooth
+from zsad_core.anomaly_map import mean_of_highest, shrink, smooth
 from zsad_core.clip import normalised
+from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import quantise
 from zsad_core.methods import method_module
 from zsad_core.settings import ScoringSettings
@@ -21,7 +23,8 @@ LOW_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Scores(NamedTuple):
-    """Of n images: `text` and `map` parts of the image score (n,) float64; `codes` (n, S, S) uint16, smoothed maps."""
+    """Of n images: `text` and `map` parts of the image score (n,) float64; `codes` (n, M, M) uint16, smoothed maps
+    of the settings' map size."""
 
     text: np.ndarray
     map: np.ndarray
@@ -44,8 +47,13 @@ class Scorer:
             settings.device
         )
         self.image_size: int = self.method.image_size
+        self.map_size: int = settings.map_size or self.image_size
+        if self.map_size > self.image_size:
+            raise UsageError(f"--map-size {self.map_size}: maps are not stored larger than the image, {self.image_size}")
         if low := LOW_PRECISION.get(settings.precision):
             _round_matrices(self.method, low)
+        if settings.compile:
+            self.method.backbone.compile_image_tower()
 
     def score(
         self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
@@ -53,7 +61,8 @@ class Scorer:
         """Score uint8 pixels (n, S, S, 3); `prompts` are class names, `sha256s` of the images' encoded bytes.
 
         `small_defect` says which images belong to a category of small defects (another k in the map's score).
-        A value that is no number stays one in `text` or `map`; its map's codes are 0.
+        A value that is no number stays one in `text` or `map`; its map's codes are 0. ZsadError where torch.compile
+        was asked for and finds no compiler.
         """
         parts = [
             self._score_batch(pixels[batch], prompts[batch], sha256s[batch], small_defect[batch])
@@ -61,7 +70,7 @@ class Scorer:
         ]
         if not parts:
             nothing = np.empty(0)
-            return Scores(nothing, nothing, np.empty((0, self.image_size, self.image_size), np.uint16))
+            return Scores(nothing, nothing, np.empty((0, self.map_size, self.map_size), np.uint16))
         return Scores(*map(np.concatenate, zip(*parts)))
 
     def _batches(self, count: int) -> Iterator[slice]:
@@ -72,26 +81,29 @@ class Scorer:
     def _score_batch(
         self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
     ) -> Scores:
+        count = len(pixels)
+        if self.settings.compile:  # kernels are made for one number of images: the last batch is filled up
+            last = self.settings.batch_size - count
+            pixels = np.concatenate([pixels, pixels[-1:].repeat(last, axis=0)])
+            prompts, sha256s = [*prompts, *prompts[-1:] * last], [*sha256s, *sha256s[-1:] * last]
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
         low = LOW_PRECISION.get(self.settings.precision)
-        with torch.autocast(images.device.type, dtype=low, enabled=low is not None):
-            prediction = self.method(images, prompts, noise)
-        return Scores(
-            prediction.image_score_text.double().cpu().numpy(), *self.finish(prediction.anomaly_map, small_defect)
-        )
+        try:
+            with torch.autocast(images.device.type, dtype=low, enabled=low is not None):
+                prediction = self.method(images, prompts, noise)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ZsadError(f"torch.compile does not work here, leave out --compile: {reason}") from None
+        text, anomaly_map = (values[:count] for values in prediction)
+        return Scores(text.double().cpu().numpy(), *self.finish(anomaly_map, small_defect))
 
     def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
         """`map` and `codes` (see Scores) of unsmoothed maps (B, S, S)."""
         maps = anomaly_map.float()
-        score_map = torch.stack(
-            [
-                mean_of_highest(one[None], self.protocol.scaled_top_k(self.image_size, small))[0]
-                for one, small in zip(maps, small_defect)
-            ]
-        )
+        ks = [self.protocol.scaled_top_k(self.image_size, small) for small in small_defect]
         smoothed = smooth(maps, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
-        return score_map.cpu().numpy(), quantise(smoothed.cpu().numpy())
+        return mean_of_highest(maps, ks).cpu().numpy(), quantise(shrink(smoothed, self.map_size).cpu().numpy())
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size.
@@ -104,10 +116,12 @@ class Scorer:
             )
         return {
             "image_size": self.image_size,
+            "map_size": self.map_size,
             **self.method.weights_facts(),
             "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
             "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
             "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),
+            "working_bytes": self.method.working_bytes(),
             "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
         }
 

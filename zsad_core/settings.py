@@ -11,6 +11,7 @@ from zsad_core.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Device = Literal["cpu", "cuda"]
+USEFUL_BATCH: dict[str, int] = {"cpu": 4, "cuda": 32}  # images at once; more gain nothing
 
 
 @dataclass(frozen=True)
@@ -19,30 +20,33 @@ class ScoringSettings:
 
     method: a name of zsad_core.methods. backbone: see zsad_core.clip. checkpoint: a file, or "random" (untrained).
     image_size: pixels of the model's square input, None for the backbone's default. samples: prompt samples R of an
-    image. threads: CPU threads of one model; 1 by default, so that the number of models on a machine changes no sum's
-    order. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
+    image. map_size: pixels of the stored maps' side, None for the image size. threads: CPU threads of one model; 1 by
+    default, so that the number of models on a machine changes no sum's order. compile: whether torch.compile makes
+    kernels for the image tower. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
     """
 
     method: str = "bayes-pfl"
     backbone: str = "zsad-small:drawn"
     checkpoint: str = "random"
     image_size: int | None = None
+    map_size: int | None = None
     samples: int = 10
     seed: int = 0
     precision: Precision = "fp32"
     threads: int = 1
+    compile: bool = False
     batch_size: int | None = None
     device: Device | None = None
 
     def __post_init__(self) -> None:
-        check_counts(self, "image_size", "samples", "threads", "batch_size")
+        check_counts(self, "image_size", "map_size", "samples", "threads", "batch_size")
         if self.precision not in get_args(Precision):
             raise UsageError(f"--precision {self.precision}: one of {', '.join(get_args(Precision))}")
 
     def on(self, gpu: bool) -> ScoringSettings:
         """The same with a device and a batch size, where they were left open, for a machine with or without a GPU."""
         device = self.device or ("cuda" if gpu else "cpu")
-        return replace(self, device=device, batch_size=self.batch_size or (16 if device == "cuda" else 4))
+        return replace(self, device=device, batch_size=self.batch_size or USEFUL_BATCH[device])
 
 
 def check_counts(settings: object, *names: str) -> None:

@@ -24,6 +24,7 @@ def states(blocks: Iterable[nn.Module], x: Tensor, visible: Tensor | None = None
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
     """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at once."""
     projections = zip(weights.in_proj_weight.chunk(3), weights.in_proj_bias.chunk(3))
+    x = x.to(weights.in_proj_weight.dtype)  # once: autocast would round it for each of the three
     # Each head's rows behind one another: the kernel for CPUs is a tenth slower on those of the whole width.
     queries, keys, values = (
         F.linear(x, matrix, bias).unflatten(-1, (weights.num_heads, -1)).transpose(1, 2).contiguous()

@@ -142,6 +142,55 @@ def test_batch_and_shard_size_move_codes_by_one_at_most(source, run, settings, t
             assert round(result["value"], 4) == round(results["benchmarks"]["drawn"]["mean"][level][metric]["value"], 4)
 
 
+def test_smaller_maps_change_pixel_metrics_alone(packed, run, settings, tmp_path):
+    smaller = str(tmp_path / "run")
+    evaluate(packed, smaller, dataclasses.replace(settings, map_size=49), [settings.checkpoint], actors=2)
+    rows, whole = rows_of(smaller), rows_of(run)
+    for key, row in rows.items():
+        assert [row[name] for name in ("map_height", "map_width", "score")] == [49, 49, whole[key]["score"]]
+        assert np.abs(codes_of(row) - codes_of(whole[key]).reshape(49, 2, 49, 2).mean((1, 3))).max() <= 1
+    results, of_whole = (storage.read_json(storage.join(each, "metrics", "results.json")) for each in (smaller, run))
+    assert not differences(tables_from_files(smaller), results["benchmarks"])
+    means, means_of_whole = (each["benchmarks"]["drawn"]["mean"] for each in (results, of_whole))
+    assert means["image"] == means_of_whole["image"]
+    assert abs(means["pixel"]["auroc"]["value"] - means_of_whole["pixel"]["auroc"]["value"]) < 0.02
+    with pytest.raises(UsageError, match="--map-size 99: maps are not stored larger than the image, 98"):
+        evaluate(packed, str(tmp_path / "other"), dataclasses.replace(settings, map_size=99), [settings.checkpoint])
+
+
+@pytest.mark.parametrize(
+    ("gpus", "gigabytes", "actors", "given", "expected"),
+    [
+        (1, 139, None, None, (2, 32)),
+        (8, 24, None, None, (16, 32)),
+        (1, 1, None, None, (2, 4)),  # 0.4 GB a model and 91 MB an image
+        (2, 1, 2, None, (2, 8)),
+        (1, 0.1, None, None, (2, 1)),
+        (1, 24, 1, 50, (1, 50)),
+    ],
+)
+def test_models_and_batches_are_found_from_the_gpus(
+    monkeypatch, capsys, packed, settings, tmp_path, gpus, gigabytes, actors, given, expected
+):
+    facts = {"image_size": 98, "map_size": 98, "parameter_bytes": 3e7, "working_bytes": 9.1e7}
+    facts["gpu_bytes"] = gigabytes * 1e9
+    seen = []
+    monkeypatch.setattr(engine, "resources", lambda: {"CPU": 16.0, "GPU": float(gpus), "memory": 128e9})
+    monkeypatch.setattr("pipelines.evaluate.describe", lambda _: facts)
+    monkeypatch.setattr("pipelines.evaluate._pending", lambda *_: [{}] * 20)
+    monkeypatch.setattr("pipelines.evaluate.predict", lambda *given: seen.append(given))
+    monkeypatch.setattr("pipelines.evaluate.reduce", lambda _: {})
+    asked = dataclasses.replace(settings, batch_size=given)
+    evaluate(packed, str(tmp_path / "run"), asked, [settings.checkpoint], actors=actors)
+    _, scored_by, image_size, map_size, models = seen[0]
+    assert (models, scored_by.batch_size) == expected
+    assert (scored_by.device, image_size, map_size) == ("cuda", 98, 98)
+    said = f"scoring: device cuda, models {expected[0]}, threads 1, batch size {expected[1]}, precision fp32"
+    assert said in capsys.readouterr().err
+    recorded = storage.read_json(storage.join(str(tmp_path / "run"), "run.json"))["settings"]
+    assert recorded["batch_size"] == expected[1] and "gpu_bytes" not in recorded
+
+
 def test_only_shards_that_are_missing_or_wrong_are_done_again(packed, run, settings, tmp_path):
     copy = str(tmp_path / "run")
     shutil.copytree(run, copy)

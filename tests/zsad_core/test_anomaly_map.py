@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
-from zsad_core.anomaly_map import mean_of_highest, smooth, upsampled_probability
+from zsad_core.anomaly_map import mean_of_highest, shrink, smooth, upsampled_probability
 
 
 @pytest.mark.parametrize(("size", "sigma"), [(98, 8.0), (518, 8.0), (33, 8.0), (5, 8.0), (64, 0.37), (50, 4.0)])
@@ -39,8 +39,15 @@ def test_corners_stay_in_the_corners():
     assert_allclose([probability[0, 0], probability[-1, -1]], torch.sigmoid(torch.tensor([4.0, -4.0])), atol=1e-6)
 
 
-@pytest.mark.parametrize("k", [1, 20, 2000, 10_000])
-def test_mean_of_highest_equals_sorting(k):
-    maps = np.random.default_rng(k).random((3, 60, 60)).astype(np.float32)
-    expected = [np.sort(one.astype(np.float64), axis=None)[-k:].mean() for one in maps]
-    assert_allclose(mean_of_highest(torch.from_numpy(maps), k), expected, rtol=1e-12)
+@pytest.mark.parametrize("ks", [(1, 1, 1), (20, 1, 2000), (10_000, 3, 3600)])
+def test_mean_of_highest_equals_sorting(ks):
+    maps = np.random.default_rng(sum(ks)).random((3, 60, 60)).astype(np.float32)
+    expected = [np.sort(one.astype(np.float64), axis=None)[-k:].mean() for one, k in zip(maps, ks)]
+    assert_allclose(mean_of_highest(torch.from_numpy(maps), ks), expected, rtol=1e-12)
+
+
+def test_shrunk_maps_are_means():
+    maps = torch.rand(2, 6, 6, dtype=torch.float64)
+    assert_allclose(shrink(maps, 2), maps.unfold(1, 3, 3).unfold(2, 3, 3).mean((-1, -2)), rtol=1e-12)
+    assert_allclose(shrink(maps, 4)[0, 1, 3], maps[0, 1:3, 4:].mean(), rtol=1e-12)  # 6 / 4: pixels that overlap
+    assert shrink(maps, 6) is maps

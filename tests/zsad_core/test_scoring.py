@@ -1,6 +1,9 @@
 """The scorer: a prediction is a function of the image and the settings, of nothing else."""
 
 import dataclasses
+import shutil
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
-from zsad_core.errors import UsageError
+from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import CLIP_MEAN, CLIP_STD
 from zsad_core.scoring import Scorer
 
@@ -84,6 +87,28 @@ def test_low_precision_stays_near(settings, pixels, scores, precision, tolerance
     low = score(dataclasses.replace(settings, precision=precision), pixels)
     assert_allclose(low.text, scores.text, rtol=0, atol=tolerance)
     assert 0 < np.abs(low.codes.astype(int) - scores.codes).mean() / 65535 < tolerance
+
+
+COMPILER = any(map(shutil.which, ("g++", "clang++"))) and Path(sysconfig.get_path("include"), "Python.h").is_file()
+
+
+@pytest.mark.skipif(not COMPILER, reason="no C++ compiler or no headers of Python")
+def test_compiled_kernels_change_nothing(settings, pixels, scores):
+    """Five images in batches of three: the second is filled up."""
+    assert_same(score(dataclasses.replace(settings, compile=True), pixels), scores)
+
+
+def test_without_a_compiler_the_message_says_so(settings, pixels, monkeypatch):
+    torch.compiler.reset()
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no-such-compiler"))
+    with pytest.raises(ZsadError, match="torch.compile does not work here, leave out --compile: .*no-such-compiler"):
+        score(dataclasses.replace(settings, compile=True, image_size=84), pixels[:, :84, :84])
+
+
+def test_maps_are_stored_smaller_where_asked(settings, pixels, scores):
+    smaller = score(dataclasses.replace(settings, map_size=14), pixels)
+    assert np.array_equal(smaller.map, scores.map) and np.array_equal(smaller.text, scores.text)
+    assert np.abs(smaller.codes - scores.codes.reshape(COUNT, 14, 7, 14, 7).mean((2, 4))).max() <= 1
 
 
 def test_nothing_to_score(settings, pixels):

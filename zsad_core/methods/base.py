@@ -58,7 +58,7 @@ class Prediction(NamedTuple):
 class Method(nn.Module):
     """A backbone with a method's weights, ready to score images; a pure function of images, prompts and noise.
 
-    A method that learns nothing has no backbone; it overrides the two members that ask for it. `samples`: prompt
+    A method that learns nothing has no backbone; it overrides the members that ask for it. `samples`: prompt
     samples of an image, for which draw_noise draws.
     """
 
@@ -73,6 +73,10 @@ class Method(nn.Module):
     def weights_facts(self) -> dict[str, str]:
         """What tells the backbone from others, for run.json."""
         return {"activation": self.backbone.activation, "backbone_sha256": self.backbone.weights_sha256()}
+
+    def working_bytes(self) -> int:
+        """About what one image takes in memory while it is scored, at most; 32 values a token and channel, measured."""
+        return 4 * 32 * (self.backbone.grid**2 + 1) * self.backbone.vision_width
 
     @abstractmethod
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Any:

@@ -41,6 +41,9 @@ class LocalContrast(Method):
     def weights_facts(self) -> dict[str, str]:
         return {}
 
+    def working_bytes(self) -> int:
+        return 4 * 8 * 3 * self.image_size**2
+
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> None:
         """Nothing is random."""
 
