@@ -1,6 +1,7 @@
 """How fast one model scores images, by stage, against the matrix rate of the same machine in the same process.
 
-python -m perf.inference [--backbone ViT-L-14-336:random] [--precision fp32 bf16] [--batch-size N ...] [--device cuda]
+python -m perf.inference [--backbone ViT-L-14-336:random] [--precision fp32 bf16] [--batch-size N ...]
+python -m perf.inference --device cuda --precision bf16 fp32 --compile off on --batch-size 1 2 4 8 16 32 64
 
 Random pixels and weights: neither changes the time. Each repetition measures the matrix rate (a product of two square
 matrices in the precision at hand), then the stages one after another, so that a machine whose speed wanders is fair to
@@ -11,16 +12,19 @@ computed beyond that counts as time alone. Prints Markdown tables.
 from __future__ import annotations
 
 import argparse
+import itertools
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.tables import markdown_table
 from zsad_core.clip import normalised
 from zsad_core.methods.bayes_pfl.model import LAYERS, BayesPFL
 from zsad_core.scoring import LOW_PRECISION, Scorer
@@ -28,6 +32,7 @@ from zsad_core.settings import ScoringSettings
 
 PROMPT = "bottle"
 SIDE = {"cpu": 4096, "cuda": 8192}  # of the matrices
+ALL = "all, as Scorer.score"
 
 
 def main() -> None:
@@ -39,10 +44,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, nargs="+", metavar="N", help="default: what the program takes")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--compile", nargs="+", choices=["off", "on"], default=["off"])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     print(f"{machine(options.device)}, {options.threads} threads, torch {torch.__version__}\n")
-    for precision in options.precision:
+    for precision, compiled in itertools.product(options.precision, options.compile):
+        curve = []
         for batch_size in options.batch_size or [None]:
             settings = ScoringSettings(
                 backbone=options.backbone,
@@ -50,44 +57,82 @@ def main() -> None:
                 samples=options.samples,
                 precision=precision,
                 threads=options.threads,
+                compile=compiled == "on",
                 batch_size=batch_size,
                 device=options.device,
             )
-            print(report(Scorer(settings), options.repeats), flush=True)
+            curve.append(measure(Scorer(settings), options.repeats))
+            print(stage_table(curve[-1]), flush=True)
+        if len(curve) > 1:
+            print(batch_table(curve), flush=True)
 
 
-def report(scorer: Scorer, repeats: int) -> str:
-    """A Markdown table: a row a stage, seconds and FLOP an image, fraction of the matrix rate."""
+class Measured(NamedTuple):
+    """settings as scored; image_size; FLOP/s of the repetitions' matrix products; medians: seconds of each stage on one
+    batch, the last being all of Scorer.score; flop: what an image needs by stage; memory: peak bytes."""
+
+    settings: ScoringSettings
+    image_size: int
+    rates: list[float]
+    seconds: dict[str, float]
+    flop: dict[str, int]
+    memory: int
+
+    @property
+    def images_per_second(self) -> float:
+        return self.settings.batch_size / self.seconds[ALL]
+
+
+def measure(scorer: Scorer, repeats: int) -> Measured:
     settings, model = scorer.settings, scorer.method
     count = settings.batch_size
+    if settings.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     pixels = np.random.default_rng(0).integers(0, 256, (count, model.image_size, model.image_size, 3), np.uint8)
     names = [f"{number:064x}" for number in range(count)]
     scorer.score(pixels, [PROMPT] * count, names, [False] * count)  # warms up
-    rates, seconds, whole = [], [], []
+    rates, seconds = [], []
     for _ in range(repeats):
         rates.append(matrix_rate(settings.precision, settings.device))
         seconds.append(stage_seconds(scorer, pixels, names))
-        whole.append(timed(lambda: scorer.score(pixels, [PROMPT] * count, names, [False] * count), settings.device))
-    rate = statistics.median(rates)
+        seconds[-1][ALL] = timed(
+            lambda: scorer.score(pixels, [PROMPT] * count, names, [False] * count), settings.device
+        )
     flop = needed_flop(model, PROMPT)
-    rows = [(stage, statistics.median(each[stage] for each in seconds) / count) for stage in seconds[0]]
-    rows.append(("all, as Scorer.score", statistics.median(whole) / count))
-    flop[rows[-1][0]] = sum(flop.values())
+    flop[ALL] = sum(flop.values())
+    medians = {stage: statistics.median(each[stage] for each in seconds) for stage in seconds[0]}
+    return Measured(settings, model.image_size, rates, medians, flop, peak_memory(settings.device))
+
+
+def stage_table(measured: Measured) -> str:
+    """A Markdown table: a row a stage, seconds and FLOP an image, fraction of the matrix rate."""
+    settings, rate = measured.settings, statistics.median(measured.rates)
     head = (
-        f"{settings.backbone}, {model.image_size} px, R = {model.samples}, {settings.precision}, batch {count}; "
-        f"matrix rate {rate / 1e9:,.1f} GFLOP/s ({min(rates) / 1e9:,.1f} to {max(rates) / 1e9:,.1f}); "
-        f"peak memory {peak_memory(settings.device) / 1e9:.2f} GB\n"
+        f"{settings.backbone}, {measured.image_size} px, R = {settings.samples}, {_precision(settings)}, batch "
+        f"{settings.batch_size}; matrix rate {rate / 1e9:,.1f} GFLOP/s ({min(measured.rates) / 1e9:,.1f} to "
+        f"{max(measured.rates) / 1e9:,.1f}); peak memory {measured.memory / 1e9:.2f} GB\n\n"
     )
-    lines = [
-        head,
-        "| stage | s/image | images/s | GFLOP needed | of the matrix rate |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for stage, each in rows:
-        needed = flop.get(stage, 0)
+    rows = []
+    for stage, seconds in measured.seconds.items():
+        each, needed = seconds / settings.batch_size, measured.flop.get(stage, 0)
         part = f"{needed / each / rate:.1%}" if needed else "–"
-        lines.append(f"| {stage} | {each:.4f} | {1 / each:,.2f} | {needed / 1e9:,.1f} | {part} |")
-    return "\n".join(lines) + "\n"
+        rows.append([stage, f"{each:.4f}", f"{1 / each:,.2f}", f"{needed / 1e9:,.1f}", part])
+    return head + markdown_table(["stage", "s/image", "images/s", "GFLOP needed", "of the matrix rate"], rows) + "\n"
+
+
+def batch_table(curve: list[Measured]) -> str:
+    """A Markdown table: a row a batch size, images/s, fraction of the matrix rate, peak memory."""
+    rows = []
+    for measured in curve:
+        part = measured.flop[ALL] * measured.images_per_second / statistics.median(measured.rates)
+        cells = [f"{measured.images_per_second:,.2f}", f"{part:.1%}", f"{measured.memory / 1e9:.2f}"]
+        rows.append([f"{measured.settings.batch_size}", *cells])
+    head = [f"batch, {_precision(curve[0].settings)}", "images/s", "of the matrix rate", "peak memory, GB"]
+    return markdown_table(head, rows) + "\n"
+
+
+def _precision(settings: ScoringSettings) -> str:
+    return settings.precision + ", compiled" * settings.compile
 
 
 def stage_seconds(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> dict[str, float]:
@@ -109,14 +154,9 @@ def stage_seconds(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> dict[
         yield "text tower", lambda: values.update(text=model.text_features(values["feature"], prompts, values["noise"]))
         yield "map", lambda: values.update(map=model.anomaly_map(values["text"], values["tokens"]))
         yield "image score", lambda: model.image_score(values["text"], values["tokens"], values["feature"])
-        yield "smoothing, highest pixels, codes", lambda: finished(values["map"])
+        yield "smoothing, highest pixels, codes", lambda: scorer.finish(values["map"], [False] * len(pixels))
 
-    @torch.autocast(settings.device, enabled=False)
-    def finished(anomaly_map: Tensor) -> None:
-        scorer.finish(anomaly_map, [False] * len(pixels))
-
-    low = LOW_PRECISION.get(settings.precision)
-    with torch.inference_mode(), torch.autocast(settings.device, dtype=low, enabled=low is not None):
+    with torch.inference_mode():
         return {stage: timed(work, settings.device) for stage, work in stages()}
 
 

@@ -14,9 +14,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -25,6 +23,7 @@ import pyarrow as pa
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from perf.command import measured
 from pipelines.predictions import PREDICTION_SCHEMA, made_from, prediction_uri, write_predictions
 from zsad_core.map_codec import encode, pack_mask
 from zsad_core.metrics.pixel import PixelCounts, pixel_metrics
@@ -135,7 +134,7 @@ def _stored(sizes: list[int]) -> None:
         try:
             _write_run(folder, drawn, size)
             stored = sum(path.stat().st_size for path in folder.rglob("predictions/**/*.parquet"))
-            (first, peak), (again, _) = _reduced(folder), _reduced(folder)
+            (first, peak), (again, _) = measured("reduce", str(folder)), measured("reduce", str(folder))
             print(
                 f"| {size:,} | {stored / 1e9:.2f} | {first:.0f} | {size / first:,.0f} | {again:.0f} s | {peak / 1e9:.2f} GB |",
                 flush=True,
@@ -173,56 +172,6 @@ def _write_run(folder: Path, drawn: list[tuple[np.ndarray, np.ndarray]], size: i
     benchmark["categories"] = {f"category {number}": declared for number in range(5)}
     run = {"settings": settings, "benchmarks": {"drawn": benchmark}, "versions": {}, "command": []}
     (folder / "run.json").write_text(json.dumps(run))
-
-
-def _reduced(folder: Path) -> tuple[float, int]:
-    """(seconds, peak bytes of all its processes together) of `zsad reduce`."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.reduce", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    peak = 0
-
-    def watch() -> None:
-        nonlocal peak
-        while process.poll() is None:
-            peak = max(peak, sum(map(_share_of_memory, _family(process.pid))))
-            time.sleep(0.3)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    if process.wait():
-        raise SystemExit(f"zsad reduce {folder} ended with {process.returncode}")
-    watcher.join()
-    return time.perf_counter() - start, peak
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all that it started."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        if fields := _text(str(stat)).rpartition(")")[2].split():
-            parents[int(stat.parent.name)] = int(fields[1])
-    family, added = {pid}, True
-    while added:
-        added = {child for child, parent in parents.items() if parent in family} - family
-        family |= added
-    return sorted(family)
-
-
-def _share_of_memory(pid: int) -> int:
-    """Bytes that a process holds; what several share is divided among them (PSS)."""
-    for line in _text(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return 1024 * int(line.split()[1])
-    return 0
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:  # it has ended
-        return ""
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ def start() -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Arrow's own allocator keeps what a worker once had; the system's gives it back, a fifth of a worker's memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # Actors compute in a thread that is not their first: with a heap of its own, glibc would give its memory back after
+    # every tensor, whatever zsad_core.scoring asks for.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     with _native_messages_hidden():
         if os.environ.get("RAY_ADDRESS"):

@@ -39,8 +39,12 @@ def evaluate(
             engine.say(line)
     auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     if settings.method in LEARNING_NOTHING:
-        if checkpoints or settings.backbone != ScoringSettings.backbone or settings.compile:
-            raise UsageError(f"{settings.method} learns nothing: leave out --backbone, --checkpoint and --compile")
+        default = ScoringSettings()
+        of_a_backbone = ("backbone", "precision", "compile")
+        if checkpoints or any(getattr(settings, name) != getattr(default, name) for name in of_a_backbone):
+            raise UsageError(
+                f"{settings.method} learns nothing: leave out --checkpoint, --backbone, --precision and --compile"
+            )
         settings = dataclasses.replace(settings, backbone=runs.NONE)
         files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
 from zsad_core.anomaly_map import mean_of_highest, shrink, smooth
@@ -51,7 +51,8 @@ class Scorer:
         if self.map_size > self.image_size:
             raise UsageError(f"--map-size {self.map_size}: maps are not stored larger than the image, {self.image_size}")
         if low := LOW_PRECISION.get(settings.precision):
-            _round_matrices(self.method, low)
+            self.method.backbone.compute_in(low)
+            torch.backends.cuda.matmul.allow_tf32 = True  # finer than what the towers round to
         if settings.compile:
             self.method.backbone.compile_image_tower()
 
@@ -88,10 +89,8 @@ class Scorer:
             prompts, sha256s = [*prompts, *prompts[-1:] * last], [*sha256s, *sha256s[-1:] * last]
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
-        low = LOW_PRECISION.get(self.settings.precision)
         try:
-            with torch.autocast(images.device.type, dtype=low, enabled=low is not None):
-                prediction = self.method(images, prompts, noise)
+            prediction = self.method(images, prompts, noise)
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
             raise ZsadError(f"torch.compile does not work here, leave out --compile: {reason}") from None
@@ -100,10 +99,9 @@ class Scorer:
 
     def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
         """`map` and `codes` (see Scores) of unsmoothed maps (B, S, S)."""
-        maps = anomaly_map.float()
         ks = [self.protocol.scaled_top_k(self.image_size, small) for small in small_defect]
-        smoothed = smooth(maps, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
-        return mean_of_highest(maps, ks).cpu().numpy(), quantise(shrink(smoothed, self.map_size).cpu().numpy())
+        smoothed = smooth(anomaly_map, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
+        return mean_of_highest(anomaly_map, ks).cpu().numpy(), quantise(shrink(smoothed, self.map_size).cpu().numpy())
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size.
@@ -136,11 +134,3 @@ def _keep_freed_memory() -> None:
         set_option = ctypes.CDLL(None).mallopt
         set_option(-4, 0)  # M_MMAP_MAX: nothing in mappings of its own, which are unmapped when it is freed
         set_option(-1, -1)  # M_TRIM_THRESHOLD: none
-
-
-def _round_matrices(model: nn.Module, dtype: torch.dtype) -> None:
-    """Once for all what autocast does to frozen weights at every product: the same values, half the memory."""
-    for module in model.modules():
-        if isinstance(module, (nn.Linear, nn.MultiheadAttention)):
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)

@@ -1,11 +1,13 @@
 """The measuring script's formula of the work needed, against torch's own count of what is done."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from perf.inference import PROMPT, needed_flop, report
+from perf.inference import PROMPT, batch_table, measure, needed_flop, stage_table
 from zsad_core.methods.bayes_pfl import build
 from zsad_core.scoring import Scorer
 
@@ -30,8 +32,16 @@ def test_the_towers_do_what_is_needed_and_no_more(bayes_pfl_golden):
     assert done - of_flows == needed["text tower"]
 
 
-def test_report(settings):
-    table = report(Scorer(settings.on(gpu=False)), repeats=1)
+def test_tables(settings):
+    curve = [
+        measure(Scorer(dataclasses.replace(settings, batch_size=size).on(gpu=False)), repeats=1) for size in (1, 3)
+    ]
+    table = stage_table(curve[1])
     assert "98 px, R = 2, fp32, batch 3; matrix rate " in table
     stages = [line.split(" | ")[0] for line in table.splitlines()[4:]]
     assert stages[1:4] == ["| image tower", "| text tower", "| map"] and stages[-1] == "| all, as Scorer.score"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in batch_table(curve).splitlines()]
+    assert [row[0] for row in rows] == ["batch, fp32", "---", "1", "3"]
+    assert [float(row[1].replace(",", "")) for row in rows[2:]] == pytest.approx(
+        [size / each.seconds["all, as Scorer.score"] for size, each in zip((1, 3), curve)], abs=0.01
+    )

@@ -43,6 +43,6 @@ def test_run(packed, tmp_path, capfd):
     [(SETTINGS, ["VisA=a.pth"]), (dataclasses.replace(SETTINGS, backbone="ViT-B-16:random"), [])],
 )
 def test_weights_are_refused(packed, tmp_path, settings, checkpoints):
-    with pytest.raises(UsageError, match="local-contrast learns nothing: leave out --backbone and --checkpoint"):
+    with pytest.raises(UsageError, match="local-contrast learns nothing: leave out --checkpoint, --backbone, --prec"):
         evaluate(packed, str(tmp_path / "run"), settings, checkpoints)
     assert not (tmp_path / "run").exists()
