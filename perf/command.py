@@ -7,25 +7,34 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ZSAD = "import sys; from jobs.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def measured(*arguments: str) -> tuple[float, int]:
-    """(seconds, peak bytes of all its processes together) of `zsad ARGUMENTS`, whose output is not shown.
+class Measured(NamedTuple):
+    """seconds; `peak`: most bytes that all its processes held together, `private` without what they share (the object
+    store, whose pages count when they are first touched)."""
 
-    Ends this program where the command fails.
-    """
+    seconds: float
+    peak: int
+    private: int
+
+
+def measured(*arguments: str) -> Measured:
+    """Run `zsad ARGUMENTS`, whose output is not shown. Ends this program where the command fails."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", ZSAD, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    peak = 0
+    peak = private = 0
 
     def watch() -> None:
-        nonlocal peak
+        nonlocal peak, private
         while process.poll() is None:
-            peak = max(peak, sum(map(_share_of_memory, _family(process.pid))))
+            held = [_memory(pid) for pid in _family(process.pid)]
+            peak = max(peak, sum(total for total, _ in held))
+            private = max(private, sum(total - shared for total, shared in held))
             time.sleep(1)
 
     watcher = threading.Thread(target=watch)
@@ -34,7 +43,7 @@ def measured(*arguments: str) -> tuple[float, int]:
     if process.wait():
         raise SystemExit(f"zsad {' '.join(arguments)} ended with {process.returncode}:\n{said}")
     watcher.join()
-    return time.perf_counter() - start, peak
+    return Measured(time.perf_counter() - start, peak, private)
 
 
 def _family(pid: int) -> list[int]:
@@ -50,12 +59,10 @@ def _family(pid: int) -> list[int]:
     return sorted(family)
 
 
-def _share_of_memory(pid: int) -> int:
-    """Bytes that a process holds; what several share is divided among them (PSS)."""
-    for line in _text(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return 1024 * int(line.split()[1])
-    return 0
+def _memory(pid: int) -> tuple[int, int]:
+    """Bytes that a process holds, and those of them in shared memory; what several share is divided among them."""
+    lines = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/smaps_rollup").splitlines()[1:])
+    return tuple(1024 * int(lines.get(name, "0 kB").split()[0]) for name in ("Pss", "Pss_Shmem"))
 
 
 def _text(path: str) -> str:

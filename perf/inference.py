@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipelines.tables import markdown_table
 from zsad_core.clip import normalised

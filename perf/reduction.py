@@ -134,7 +134,7 @@ def _stored(sizes: list[int]) -> None:
         try:
             _write_run(folder, drawn, size)
             stored = sum(path.stat().st_size for path in folder.rglob("predictions/**/*.parquet"))
-            (first, peak), (again, _) = measured("reduce", str(folder)), measured("reduce", str(folder))
+            (first, peak, _), (again, *_) = measured("reduce", str(folder)), measured("reduce", str(folder))
             print(
                 f"| {size:,} | {stored / 1e9:.2f} | {first:.0f} | {size / first:,.0f} | {again:.0f} s | {peak / 1e9:.2f} GB |",
                 flush=True,

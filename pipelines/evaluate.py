@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 
 from pipelines import engine, predictions, runs, shards, storage
-from pipelines.predict import describe, predict
+from pipelines.predict import MODELS_A_GPU, describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
 from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
 from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
 
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
-MODELS_A_GPU = 2  # while one fetches a shard or hands over its results, the other computes
 
 
 def evaluate(
@@ -64,7 +62,7 @@ def evaluate(
     first = next(iter(facts.values()))
     actors = actors or _actors_that_fit(settings, first["parameter_bytes"])
     if settings.device == "cuda" and not given_batch_size:
-        settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first, actors / max(1.0, gpus)))
+        settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first))
     recorded = _recorded(settings, hashed, first)
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
@@ -174,9 +172,9 @@ def _actors_that_fit(settings: ScoringSettings, parameter_bytes: int) -> int:
     return max(1, min(by_cores, by_memory))
 
 
-def _batch_that_fits(facts: dict, models_a_gpu: float) -> int:
+def _batch_that_fits(facts: dict) -> int:
     """Images at once for one of the models of a GPU: a power of two, as many as are useful and its memory takes."""
-    room = 0.8 * facts["gpu_bytes"] / math.ceil(models_a_gpu) - facts["parameter_bytes"]
+    room = 0.8 * facts["gpu_bytes"] / MODELS_A_GPU - facts["parameter_bytes"]
     batch_size = USEFUL_BATCH["cuda"]
     while batch_size > 1 and batch_size * facts["working_bytes"] > room:
         batch_size //= 2

@@ -25,6 +25,8 @@ from zsad_core.settings import ScoringSettings, split_backbone
 if TYPE_CHECKING:  # loads torch, which the driver does without
     from zsad_core.scoring import Scorer
 
+MODELS_A_GPU = 2  # while one fetches a shard or hands over its results, the other computes
+
 
 def describe(settings: ScoringSettings) -> dict:
     """Build the model once in a process of its own: its facts for run.json, and its errors before any work.
@@ -58,16 +60,15 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_s
 
     A unit is one shard: `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from), `shard` and
     `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold the model,
-    spread evenly over the GPUs where `settings.device` is cuda.
+    MODELS_A_GPU on each GPU where `settings.device` is cuda.
     """
     if not units:
         return
     # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model. Shares
     # of a core, under half of all cores for the actors: where one step takes all there is, the others never start.
-    there = engine.resources()
-    cores = max(1.0, there["CPU"])  # none on a cluster whose workers are yet to come
+    cores = max(1.0, engine.resources()["CPU"])  # none on a cluster whose workers are yet to come
     if settings.device == "cuda":
-        model = {"num_gpus": 1 / math.ceil(actors / max(1.0, there["GPU"]))}
+        model = {"num_gpus": 1 / MODELS_A_GPU}
         reading = 1.0 if cores >= 4 else 0.4  # a whole core, where many decode for one GPU
     else:
         model = {"num_cpus": min(0.25 * settings.threads, 0.47 * cores / actors)}

@@ -49,7 +49,9 @@ class Scorer:
         self.image_size: int = self.method.image_size
         self.map_size: int = settings.map_size or self.image_size
         if self.map_size > self.image_size:
-            raise UsageError(f"--map-size {self.map_size}: maps are not stored larger than the image, {self.image_size}")
+            raise UsageError(
+                f"--map-size {self.map_size}: maps are not stored larger than the image, {self.image_size}"
+            )
         if low := LOW_PRECISION.get(settings.precision):
             self.method.backbone.compute_in(low)
             torch.backends.cuda.matmul.allow_tf32 = True  # finer than what the towers round to

@@ -26,8 +26,8 @@ def test_rate_is_that_between_the_first_file_of_each_model_and_the_last(tmp_path
 
 
 def test_time_and_memory_of_a_command():
-    seconds, peak = measured("ls", "methods")
-    assert 0 < seconds < 100 and 1e6 < peak < 1e9
+    seconds, peak, private = measured("ls", "methods")
+    assert 0 < seconds < 100 and 1e6 < private <= peak < 1e9
     with pytest.raises(SystemExit, match="zsad ls nothing ended with 2:\n.*\n.*nothing"):
         measured("ls", "nothing")
 

@@ -164,7 +164,7 @@ def test_smaller_maps_change_pixel_metrics_alone(packed, run, settings, tmp_path
         (1, 139, None, None, (2, 32)),
         (8, 24, None, None, (16, 32)),
         (1, 1, None, None, (2, 4)),  # 0.4 GB a model and 91 MB an image
-        (2, 1, 2, None, (2, 8)),
+        (0, 1, 8, None, (8, 4)),  # none yet in the cluster
         (1, 0.1, None, None, (2, 1)),
         (1, 24, 1, 50, (1, 50)),
     ],
@@ -180,7 +180,8 @@ def test_models_and_batches_are_found_from_the_gpus(
     monkeypatch.setattr("pipelines.evaluate._pending", lambda *_: [{}] * 20)
     monkeypatch.setattr("pipelines.evaluate.predict", lambda *given: seen.append(given))
     monkeypatch.setattr("pipelines.evaluate.reduce", lambda _: {})
-    asked = dataclasses.replace(settings, batch_size=given)
+    monkeypatch.setenv("RAY_ADDRESS", "somewhere")
+    asked = dataclasses.replace(settings, batch_size=given, device="cuda")
     evaluate(packed, str(tmp_path / "run"), asked, [settings.checkpoint], actors=actors)
     _, scored_by, image_size, map_size, models = seen[0]
     assert (models, scored_by.batch_size) == expected
