@@ -53,7 +53,7 @@ def main() -> None:
     throughput.add_argument("--precision", default="fp32")
     throughput.add_argument("--compile", action="store_true")
     throughput.add_argument("--count", type=int, default=128, help="images (default: %(default)s)")
-    throughput.add_argument("--shard-size", type=int, default=8, help="images (default: %(default)s)")
+    throughput.add_argument("--shard-size", type=int, default=4, help="images (default: %(default)s)")
     throughput.add_argument("--models", type=int, default=os.cpu_count(), help="at once (default: one a core)")
     throughput.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     throughput.add_argument("--side", type=int, default=1024, help="of the images on disk (default: %(default)s)")

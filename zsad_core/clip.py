@@ -119,8 +119,11 @@ class Backbone(nn.Module):
 
         On a CPU its products then add biases and apply activations themselves. A compiler has to be there.
         """
-        freezing = self.clip.visual.proj.device.type == "cpu"  # weights laid out for the products that they enter
-        self.encode_images = torch.compile(self.encode_images, dynamic=False, options={"freezing": freezing})
+        from torch._inductor import config
+
+        # Weights as constants, laid out for the products that they enter. As an option of the call it comes too late.
+        config.freezing = self.clip.visual.proj.device.type == "cpu"
+        self.encode_images = torch.compile(self.encode_images, dynamic=False)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids (M, L), cut behind the last end-of-text token, and the position (M,) of each end-of-text token."""

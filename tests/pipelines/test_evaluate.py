@@ -129,7 +129,7 @@ def test_actors_and_order_change_no_byte(packed, run, settings, tmp_path):
 def test_batch_and_shard_size_move_codes_by_one_at_most(source, run, settings, tmp_path):
     pack(own_benchmark("drawn"), str(source), str(tmp_path / "shards"), shard_size=5)
     other = dataclasses.replace(settings, batch_size=7)
-    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), other, [settings.checkpoint], actors=2)
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), other, [settings.checkpoint], actors=1)
     here, there = rows_of(run), rows_of(str(tmp_path / "run"))
     assert here.keys() == there.keys()
     for key, row in here.items():
@@ -144,7 +144,7 @@ def test_batch_and_shard_size_move_codes_by_one_at_most(source, run, settings, t
 
 def test_smaller_maps_change_pixel_metrics_alone(packed, run, settings, tmp_path):
     smaller = str(tmp_path / "run")
-    evaluate(packed, smaller, dataclasses.replace(settings, map_size=49), [settings.checkpoint], actors=2)
+    evaluate(packed, smaller, dataclasses.replace(settings, map_size=49), [settings.checkpoint], actors=1)
     rows, whole = rows_of(smaller), rows_of(run)
     for key, row in rows.items():
         assert [row[name] for name in ("map_height", "map_width", "score")] == [49, 49, whole[key]["score"]]
@@ -201,7 +201,7 @@ def test_only_shards_that_are_missing_or_wrong_are_done_again(packed, run, setti
         file.truncate(1000)
     shutil.copy(os.path.join(copy, files[0]), os.path.join(copy, files[3]))
     kept = {files[0]: os.stat(os.path.join(copy, files[0])).st_mtime_ns}
-    evaluate(packed, copy, settings, [settings.checkpoint], actors=2)
+    evaluate(packed, copy, settings, [settings.checkpoint], actors=1)
     assert files_below(copy, "predictions", "metrics") == files_below(run, "predictions", "metrics")
     assert {path: os.stat(os.path.join(copy, path)).st_mtime_ns for path in kept} == kept
 
@@ -243,7 +243,7 @@ def test_two_auxiliary_sets_in_one_run(source, settings, tmp_path):
     model.pixel_temperature.data += 0.5
     save(model, str(tmp_path / "mvtec.safetensors"), facts_of(model, "MVTec-AD", {}))
     checkpoints = [f"VisA={settings.checkpoint}", f"file://{tmp_path / 'mvtec.safetensors'}"]
-    evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, checkpoints)
+    evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, checkpoints, actors=1)
     here, there = (rows_of(str(tmp_path / "run"), name) for name in ("drawn", "other"))
     assert all(row["score_text"] == there[key]["score_text"] for key, row in here.items())
     assert all(row["score_map"] != there[key]["score_map"] for key, row in here.items())
@@ -292,7 +292,7 @@ def test_bad_samples_become_rows_that_say_why(settings, ray_session, tmp_path):
     (good_masks / "002_mask.png").write_bytes(black((60, 60), 255))
     pack(own_benchmark("bad"), str(source), str(tmp_path / "shards"), shard_size=7)
     spoil_one_image(str(tmp_path / "shards" / "bad"))
-    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint])
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint], actors=1)
 
     rows = {
         key.rsplit("/", 1)[1]: row for key, row in rows_of(str(tmp_path / "run"), "bad").items() if key.count("good")
@@ -343,7 +343,7 @@ def test_a_shard_without_any_good_image(settings, ray_session, tmp_path):
     for number in range(4):
         (good / f"{number}.png").write_bytes(b"nothing" if number < 2 else encoded("RGB"))
     pack(own_benchmark("bad"), str(tmp_path / "source"), str(tmp_path / "shards"), shard_size=2)
-    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint])
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint], actors=1)
     pill = results["benchmarks"]["bad"]["categories"]["pill"]
     assert (pill["images"], pill["left_out"]) == (4, 2)
     assert pill["image"]["auroc"]["value"] is None
@@ -356,7 +356,7 @@ def test_a_damaged_shard_is_named_and_all_others_are_done(packed, settings, tmp_
     content = (copy / "drawn" / name).read_bytes()
     (copy / "drawn" / name).write_bytes(content[:-100])
     with pytest.raises(ZsadError, match=f"{name}: not the file that manifest.json names"):
-        evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint])
+        evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint], actors=1)
     written = sorted(os.path.basename(path) for path in files_below(str(tmp_path / "run"), "predictions"))
     assert written == sorted(path.name for path in (copy / "drawn").glob("*.parquet") if path.name != name)
 
