@@ -20,9 +20,9 @@ import pyarrow as pa
 from PIL import Image
 
 from perf.inference import machine
+from perf.pipeline import drawn
 from pipelines.predictions import PREDICTION_SCHEMA, read_predictions, write_predictions
 from pipelines.tables import markdown_table
-from zsad_core.benchmarks.drawn import draw_sample
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.map_codec import decode, dequantise, encode
 from zsad_core.methods import shipped_checkpoint
@@ -46,17 +46,13 @@ def main() -> None:
 
 def maps_of_shipped_model(count: int, size: int) -> np.ndarray:
     """uint16 (count, size, size): every second drawn sample has a defect."""
-    patch = 8
+    patch = 8  # of the shipped backbone
     settings = ScoringSettings(checkpoint=shipped_checkpoint("bayes-pfl"), image_size=-(-size // patch) * patch)
     scorer = Scorer(settings)
     side = (scorer.image_size, scorer.image_size)
     names = list(islice(cycle(MATERIALS), count))
-    pixels = []
-    for number, name in enumerate(names):
-        defects = MATERIALS[name].defects
-        image, _ = draw_sample(name, defects[number % len(defects)] if number % 2 else None, number, size, seed=3)
-        pixels.append(np.asarray(Image.fromarray(image).resize(side)))
-    scored = scorer.score(np.stack(pixels), names, [f"{number:064x}" for number in range(count)], [False] * count)
+    pixels = np.stack([np.asarray(image.resize(side)) for image, _ in drawn(count, size)])
+    scored = scorer.score(pixels, names, [f"{number:064x}" for number in range(count)], [False] * count)
     return np.ascontiguousarray(scored.codes[:, :size, :size])
 
 
@@ -118,7 +114,7 @@ def report(codes: np.ndarray) -> str:
 
 
 def file_report(codes: np.ndarray) -> str:
-    """The same for whole prediction files of SHARD rows, with scores and masks, to a disk and back."""
+    """The same for whole prediction files of SHARD rows, to a disk and back."""
     rows = [
         {"key": str(number), "category": "part", "prompt": "part", "label": 0, "score": 0.5, "anomaly_map": each}
         for number, each in enumerate(codes[:SHARD])

@@ -16,13 +16,14 @@ from tests.pipelines.test_reduce import H, W, sample, write_run
 from zsad_core.map_codec import decode, encode
 
 
-def test_rate_is_that_between_the_first_file_of_each_model_and_the_last(tmp_path):
+@pytest.mark.parametrize(("models", "expected"), [(2, 4 * 8 / 20), (3, 3 * 8 / 13), (1, 4 * 8 / 20)])
+def test_rate_is_that_behind_the_first_files_of_the_models_and_the_first_third(tmp_path, models, expected):
     folder = tmp_path / "predictions" / "benchmark=drawn"
     folder.mkdir(parents=True)
     for number, written in enumerate([100.0, 103.0, 110.0, 113.0, 120.0, 123.0]):
         (folder / f"{number}.parquet").touch()
         os.utime(folder / f"{number}.parquet", (written, written))
-    assert pipeline.steady_rate(str(tmp_path), shard_size=8, models=2) == pytest.approx(4 * 8 / 20)
+    assert pipeline.steady_rate(str(tmp_path), shard_size=8, models=models) == pytest.approx(expected)
 
 
 def test_time_and_memory_of_a_command():
