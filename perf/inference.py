@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from pipelines.tables import markdown_table
-from zsad_core.clip import normalised
 from zsad_core.methods.bayes_pfl.model import LAYERS, BayesPFL
+from zsad_core.pixels import normalised
 from zsad_core.scoring import LOW_PRECISION, Scorer
 from zsad_core.settings import ScoringSettings
 

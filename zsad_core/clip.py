@@ -14,7 +14,6 @@ import os
 import warnings
 from typing import Literal, NamedTuple
 
-import numpy as np
 import open_clip
 import safetensors
 import safetensors.torch
@@ -25,7 +24,6 @@ from torch import Tensor, nn
 
 from zsad_core import backbones, towers
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import CLIP_MEAN, CLIP_STD
 
 Activation = Literal["gelu", "quick_gelu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
@@ -179,13 +177,6 @@ class Backbone(nn.Module):
 def quarter_points(depth: int) -> list[int]:
     """The blocks, counted from 0, at the quarters of an image tower: those whose patch tokens methods read."""
     return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
-
-
-def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:
-    """uint8 (B, S, S, 3) as what the image tower reads: float32 (B, 3, S, S) less CLIP's mean, over its deviation."""
-    images = torch.tensor(pixels, device=device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
-    return ((images - mean) / std).contiguous()
 
 
 def load_backbone(

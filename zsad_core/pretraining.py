@@ -28,8 +28,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from zsad_core import backbones
 from zsad_core.benchmarks.drawn.lessons import Pair, pairs
-from zsad_core.clip import load_backbone, normalised, quarter_points
+from zsad_core.clip import load_backbone, quarter_points
 from zsad_core.errors import UsageError, ZsadError
+from zsad_core.pixels import normalised
 
 WARM_UP = 150  # steps
 DECAY = 0.5  # of the steps, the last, in which the learning rate falls to 0

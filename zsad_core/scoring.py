@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
 
 from zsad_core.anomaly_map import mean_of_highest, shrink, smooth
-from zsad_core.clip import normalised
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import quantise
 from zsad_core.methods import method_module
+from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
 
 LOW_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -91,11 +90,8 @@ class Scorer:
             prompts, sha256s = [*prompts, *prompts[-1:] * last], [*sha256s, *sha256s[-1:] * last]
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
-        try:
+        with _compiling() if self.settings.compile else contextlib.nullcontext():
             prediction = self.method(images, prompts, noise)
-        except TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ZsadError(f"torch.compile does not work here, leave out --compile: {reason}") from None
         text, anomaly_map = (values[:count] for values in prediction)
         return Scores(text.double().cpu().numpy(), *self.finish(anomaly_map, small_defect))
 
@@ -124,6 +120,17 @@ class Scorer:
             "working_bytes": self.method.working_bytes(),
             "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
         }
+
+
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    from torch._dynamo.exc import TorchDynamoException  # loads the compiler, for seconds
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ZsadError(f"torch.compile does not work here, leave out --compile: {reason}") from None
 
 
 def _keep_freed_memory() -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zsad_core.clip import normalised
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import LARGEST_CODE, quantise
 from zsad_core.methods.base import Batch, Method, Recipe
 from zsad_core.metrics.curves import average_precision
 from zsad_core.metrics.image import image_metrics
 from zsad_core.noise import keyed_generator
+from zsad_core.pixels import normalised
 from zsad_core.training_data import Preparation, Prepared, Sample, batches
 from zsad_core.training_settings import TrainingSettings
 

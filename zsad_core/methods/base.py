@@ -16,12 +16,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
 
-from zsad_core.clip import Backbone
+if TYPE_CHECKING:  # open_clip takes seconds to load; a method without a backbone does without
+    from zsad_core.clip import Backbone
 
 PUBLISHED_IMAGE_SIZE = 518
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from zsad_core.anomaly_map import smooth
-from zsad_core.images import CLIP_MEAN, CLIP_STD
 from zsad_core.methods.base import PUBLISHED_IMAGE_SIZE, Method, Prediction, Protocol
+from zsad_core.pixels import colours
 
 PROTOCOL = Protocol(smoothing_sigma=8.0, top_k=1, top_k_small_defect=1)  # one pixel: the map's score is its maximum
 # Sigma of the surround, as a part of the image's side: wider than most defects, which would blend into a narrower one,
@@ -48,8 +47,7 @@ class LocalContrast(Method):
         """Nothing is random."""
 
     def forward(self, images: Tensor, prompts: Sequence[str], noise: None) -> Prediction:
-        mean, std = (torch.tensor(value, device=images.device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
-        colours = images * std + mean
-        surround = smooth(colours.flatten(0, 1), WIDTH * self.image_size).view_as(colours)
-        anomaly_map = (colours - surround).square().mean(dim=1).sqrt().clamp(max=1)
+        own = colours(images)
+        surround = smooth(own.flatten(0, 1), WIDTH * self.image_size).view_as(own)
+        anomaly_map = (own - surround).square().mean(dim=1).sqrt().clamp(max=1)
         return Prediction(anomaly_map.amax(dim=(1, 2)), anomaly_map)

@@ -1,0 +1,28 @@
+"""8-bit pixels as the image towers read them, and back (torch)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zsad_core.images import CLIP_MEAN, CLIP_STD
+
+
+def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:
+    """uint8 (B, S, S, 3) to float32 (B, 3, S, S): in [0, 1], less CLIP's mean, over its deviation."""
+    images = torch.tensor(pixels, device=device).permute(0, 3, 1, 2).float() / 255
+    mean, std = _statistics(device)
+    return ((images - mean) / std).contiguous()
+
+
+def colours(images: Tensor) -> Tensor:
+    """Normalised images (B, 3, S, S) as colours in [0, 1]."""
+    mean, std = _statistics(images.device)
+    return images * std + mean
+
+
+def _statistics(device: str | torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (3, 1, 1)."""
+    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+    return mean, std
