@@ -2,12 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test help
+.PHONY: install demo test s3 help
 
 help:
 	@echo "make install   a virtual environment in $(VENV) with everything in it"
 	@echo "make demo      draw miniatures of all benchmarks, pack and evaluate them, make a leaderboard"
 	@echo "make test      run all tests"
+	@echo "make s3        an object store on this machine to try s3:// with, until Ctrl-C"
 
 install: $(INSTALLED)
 
@@ -24,3 +25,6 @@ demo: install
 
 test: install
 	$(VENV)/bin/python -m pytest
+
+s3: install
+	@$(VENV)/bin/python -m tests.object_store

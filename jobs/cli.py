@@ -12,6 +12,7 @@ import re
 import sys
 
 from pipelines import interrupt
+from pipelines.storage import without_credentials
 from zsad_core.errors import UsageError, ZsadError
 
 # Each is a module of this package with configure(parser) and run(arguments) -> exit status.
@@ -72,5 +73,5 @@ def _cause(error: Exception) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"zsad: {message}", file=sys.stderr)
+    print(f"zsad: {without_credentials(message)}", file=sys.stderr)
     return status

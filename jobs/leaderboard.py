@@ -43,7 +43,6 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.leaderboard.page import leaderboard_page
     from pipelines.leaderboard.page_details import page_details
     from pipelines.leaderboard.tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
-    from pipelines.provenance import without_credentials
     from zsad_core.errors import ZsadError
 
     out, shards = storage.normalise(options.out), options.shards and storage.normalise(options.shards)
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     runs = {entry["name"]: entry["runs"] for entry in content["entries"] if entry["kind"] == "run"}
     details = page_details(runs, shards)  # before anything is written: it may find a file damaged
     for entry in content["entries"]:
-        entry["runs"] = [without_credentials(uri) for uri in entry["runs"]]  # no credentials in files
+        entry["runs"] = [storage.without_credentials(uri) for uri in entry["runs"]]  # no credentials in files
     storage.write_bytes(storage.join(out, "leaderboard.md"), leaderboard_markdown(content).encode())
     storage.write_bytes(storage.join(out, "leaderboard.csv"), leaderboard_csv(content).encode())
     storage.write_bytes(storage.join(out, "leaderboard.tex"), leaderboard_latex(content).encode())

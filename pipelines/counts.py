@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import storage
+from pipelines import parquet, storage
 from pipelines.predictions import footer_of, read_predictions
 from zsad_core.errors import ZsadError
-from zsad_core.map_codec import decode, unpack_mask
+from zsad_core.map_codec import LARGEST_CODE, decode, unpack_mask
 from zsad_core.metrics.bins import bin_starts
 from zsad_core.metrics.pixel import PixelCounts
 
@@ -54,17 +54,17 @@ class Group(NamedTuple):
 
 
 def count_file(unit: dict) -> dict:
-    """Ray task: make `unit["images"]` and, for pixel metrics, `unit["counts"]` from `unit["predictions"]`.
+    """Ray task: make `unit["images"]` and, for pixel metrics, `unit["counts"]` from the predictions `unit["name"]`.
 
     Files that were made from these predictions are left as they are. `counts` is None for a benchmark without pixel
     level; `rows`, `origin` (see predictions.made_from) and `categories` are what the run says of the predictions.
     """
-    uri = unit["predictions"]
+    uri = unit["name"]
     origin, source = footer_of(uri)
     if origin != unit["origin"]:
         raise ZsadError(f"{uri}: not made from this run's settings and shard; run evaluate again to make it")
-    files = [file for file in (unit["images"], unit["counts"]) if file]
-    if all(_source_of(file) == source for file in files):
+    files = {unit["images"]: IMAGES_SCHEMA} | ({unit["counts"]: COUNTS_SCHEMA} if unit["counts"] else {})
+    if all(_source_of(file, schema) == source for file, schema in files.items()):
         return unit
     table = read_predictions(uri)
     _check(table, unit)
@@ -83,31 +83,41 @@ def count_file(unit: dict) -> dict:
 
 def read_images(uri: str) -> pa.Table:
     """An images file without the counts, which `regions` says it has."""
-    return _read(uri, [name for name in IMAGES_SCHEMA.names if name not in ("bin_starts", *_COUNTS)])
+    return _read(uri, IMAGES_SCHEMA, [name for name in IMAGES_SCHEMA.names if name not in ("bin_starts", *_COUNTS)])
 
 
 def read_binned(uri: str, category: str) -> tuple[np.ndarray, PixelCounts]:
     """(bin starts, counts (n, bins)) of the n counted images of a category that a file has; n is at least 1."""
-    rows = _read(uri, ["category", "bin_starts", "regions", *_COUNTS], category)
+    rows = _read(uri, IMAGES_SCHEMA, ["category", "bin_starts", "regions", *_COUNTS], category)
     rows = rows.filter(pc.is_valid(rows["regions"]))
-    starts = np.frombuffer(rows["bin_starts"][0].as_buffer(), "<u2")
-    return starts.astype(np.int64), _counts_of_rows(rows)
+    try:
+        starts = np.frombuffer(rows["bin_starts"][0].as_py(), "<u2").astype(np.int64)
+        if starts[0] or (np.diff(starts) <= 0).any():
+            raise ValueError("bins that do not rise from 0")
+        return starts, _counts_of_rows(rows, len(starts))
+    except (IndexError, TypeError, ValueError) as error:
+        raise _damaged(uri, error) from None
 
 
 def read_counts(uri: str, category: str) -> Iterator[tuple[Group, PixelCounts]]:
     """The groups of a category and their counts by code."""
-    rows = _read(uri, category=category)
-    counts = _counts_of_rows(rows)
+    rows = _read(uri, COUNTS_SCHEMA, category=category)
+    try:
+        counts = _counts_of_rows(rows, LARGEST_CODE + 1)
+    except (TypeError, ValueError) as error:
+        raise _damaged(uri, error) from None
     for number, group in enumerate(rows.select(Group._fields).to_pylist()):
         yield Group(**group), counts.of_images(number)
 
 
-def _counts_of_rows(rows: pa.Table) -> PixelCounts:
-    """Counts (n, codes or bins) of n rows."""
-    fields = {
-        name: np.stack([np.frombuffer(content.as_buffer(), kind) for content in rows[name]])
-        for name, kind in _COUNTS.items()
-    }
+def _counts_of_rows(rows: pa.Table, codes: int) -> PixelCounts:
+    """Counts (n, `codes`) of n rows, by code or bin. TypeError or ValueError where they are none."""
+    fields = {}
+    for name, kind in _COUNTS.items():
+        counts = np.stack([np.frombuffer(content.as_buffer(), kind) for content in rows[name]])
+        if counts.shape[1] != codes or not (counts >= 0).all():
+            raise ValueError(f"no {codes} counts {name} in every row")
+        fields[name] = counts
     return PixelCounts(**fields, regions=rows["regions"].to_numpy())
 
 
@@ -117,7 +127,7 @@ def _as_bytes(counts: PixelCounts) -> dict:
 
 
 def _check(table: pa.Table, unit: dict) -> None:
-    uri = unit["predictions"]
+    uri = unit["name"]
     if len(table) != unit["rows"]:
         raise ZsadError(f"{uri}: {len(table)} rows instead of {unit['rows']}; remove it and run evaluate again")
     unknown = set(pc.unique(table["category"]).to_pylist()) - set(unit["categories"])
@@ -208,22 +218,24 @@ def _write(uri: str, table: pa.Table, source: str) -> None:
     storage.write_bytes(uri, sink.getvalue().to_pybytes())
 
 
-def _read(uri: str, columns: list[str] | None = None, category: str | None = None) -> pa.Table:
+def _read(uri: str, schema: pa.Schema, columns: list[str] | None = None, category: str | None = None) -> pa.Table:
     """All rows, or those of a category. ZsadError where the file is missing or damaged."""
     try:
         with storage.open_for_reading(uri) as file:
-            table = pq.ParquetFile(file, page_checksum_verification=True).read(columns)
+            table = parquet.read(file, schema, columns)
             return table if category is None else table.filter(pc.equal(table["category"], category))
-    except (pa.ArrowException, OSError) as error:
-        raise ZsadError(f"{uri}: damaged counts ({error}); remove it and run reduce again") from None
+    except (parquet.OtherColumns, pa.ArrowException, OSError) as error:
+        raise _damaged(uri, error) from None
 
 
-def _source_of(uri: str) -> str | None:
+def _damaged(uri: str, error: Exception) -> ZsadError:
+    return ZsadError(f"{uri}: damaged counts ({parquet.reason(error)}); remove it and run reduce again")
+
+
+def _source_of(uri: str, schema: pa.Schema) -> str | None:
     """What a file was made from (see predictions.footer_of); None where there is no whole such file."""
     try:
-        table = _read(uri)
+        table = _read(uri, schema)
     except ZsadError:
         return None
-    if not any(table.schema.equals(schema) for schema in (COUNTS_SCHEMA, IMAGES_SCHEMA)):
-        return None
-    return (table.schema.metadata or {}).get(_SOURCE.encode(), b"").decode() or None
+    return (table.schema.metadata or {}).get(_SOURCE.encode(), b"").decode(errors="replace") or None

@@ -8,19 +8,24 @@ import logging
 import os
 import sys
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
 import ray.data
+from ray.util.annotations import RayDeprecationWarning
 
-from pipelines import interrupt
+from pipelines import interrupt, storage
 from zsad_core.errors import ZsadError
+
+RETRIES = 3  # of a unit whose process or machine dies
 
 
 def start() -> None:
     """Join the cluster named by RAY_ADDRESS (as `ray job submit` sets it); without one, start Ray in this machine."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it logs what `stream` raises
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -35,6 +40,8 @@ def start() -> None:
     # Actors compute in a thread that is not their first: with a heap of its own, glibc would give its memory back after
     # every tensor, whatever zsad_core.scoring asks for.
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+    # A worker that has loaded its libraries waits for the next step: by default it would end after a second.
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "30000")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     with _native_messages_hidden():
         if os.environ.get("RAY_ADDRESS"):
@@ -46,22 +53,13 @@ def start() -> None:
 def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 0.5) -> Iterator[dict]:
     """Yield `work(unit)` for every unit, in the order in which they finish; each runs in a Ray task of its own.
 
-    `work` and its results travel between processes: plain values, small results. ZsadErrors raised in it are raised
-    here, together, after all other units.
+    `work` and its results travel between processes: plain values, small results. Errors are raised as `stream` does.
     """
-    if units:
-        yield from results(dataset_of(units).map(guarded(work), num_cpus=cpus))
-
-
-def dataset_of(units: list[dict]) -> ray.data.Dataset:
-    """One row and one block a unit."""
-    start()
-    return ray.data.from_items(units, override_num_blocks=len(units))
+    return stream(units, lambda dataset: dataset.map(guarded(work), num_cpus=cpus, max_retries=RETRIES))
 
 
 def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:
-    """`work` as a step of a dataset: a ZsadError, or an error of the storage, becomes a row that passes all later
-    steps and that `results` raises.
+    """`work` as a step of a dataset: an exception becomes a row that passes all later steps and that `stream` raises.
 
     Ray turns an exception of a task into a text with tracebacks; the user is to see the message alone.
     """
@@ -70,24 +68,52 @@ def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:
     def step(unit: dict) -> dict:
         if "failure" in unit:
             return unit
+        number = unit["number"]
         try:
-            return work(unit)
-        except (ZsadError, OSError) as error:
-            return {"failure": str(error)}
+            return {**work(unit), "number": number}
+        except ZsadError as error:
+            failure = str(error)
+        except Exception as error:  # noqa: BLE001, whatever it is, the other units go on
+            failure = f"{unit['name']}: {type(error).__name__}: {error}"
+            if os.environ.get("ZSAD_DEBUG"):
+                failure += f"\n{traceback.format_exc()}"
+        return {"failure": failure, "number": number}
 
     return step
 
 
-def results(dataset: ray.data.Dataset) -> Iterator[dict]:
-    """The rows of a dataset of guarded steps, as its tasks finish; at the end a ZsadError that names all failures."""
-    failures = []
-    for row in dataset.iter_rows():
+def stream(units: list[dict], graph: Callable[[ray.data.Dataset], ray.data.Dataset]) -> Iterator[dict]:
+    """Yield what becomes of each unit in `graph`, a chain of guarded steps, in the order in which they finish.
+
+    A unit is one row and one block; its `name` is the file or folder that messages call it by. One whose process dies
+    RETRIES times more is done once again with `isolated` True, for a step to find out what kills it. ZsadError at the
+    end, when all other units are done, that names all failures.
+    """
+    start()
+    ray.data.DataContext.get_current().max_errored_blocks = -1  # a unit that is lost must not end the others
+    left, failures = dict(enumerate(units)), []
+    for isolated in (False, True):
+        if not left:
+            break
+        if isolated:
+            say(
+                f"{len(left)} of {len(units)} parts of the work lost their process {RETRIES + 1} times: once more, by file"
+            )
+        rows = [{**unit, "number": number, "isolated": isolated} for number, unit in left.items()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RayDeprecationWarning)  # of `max_retries`: see pyproject.toml
+            dataset = graph(ray.data.from_items(rows, override_num_blocks=len(rows)))
+        for row in dataset.iter_rows():
+            interrupt.check()
+            del left[row.pop("number")]
+            if "failure" in row:
+                failures.append(row["failure"])
+            else:
+                yield row
         interrupt.check()
-        if "failure" in row:
-            failures.append(row["failure"])
-        else:
-            yield row
-    interrupt.check()
+    failures += [
+        f"{unit['name']}: the process that works on it dies each time; is memory short?" for unit in left.values()
+    ]
     if failures:
         more = f"\nand {len(failures) - 10} more" if len(failures) > 10 else ""
         raise ZsadError("\n".join(sorted(failures)[:10]) + more)
@@ -153,7 +179,7 @@ def _duration(seconds: float) -> str:
 
 def say(text: str) -> None:
     """A line for the user, apart from the output proper."""
-    print(text, file=sys.stderr, flush=True)
+    print(storage.without_credentials(text), file=sys.stderr, flush=True)
 
 
 def _start_here(**options: Any) -> None:

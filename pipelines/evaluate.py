@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
-from pipelines import engine, predictions, runs, shards, storage
+from pipelines import engine, lock, predictions, runs, shards, storage
 from pipelines.predict import MODELS_A_GPU, describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
 from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
 from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
 
+FOOTERS_AT_ONCE = 32
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
 
 
@@ -66,17 +68,17 @@ def evaluate(
     recorded = _recorded(settings, hashed, first)
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
-    for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes), shards_uri):
-        engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
-
-    for name, file in files.items():
-        served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
-        pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
-        models = min(actors, len(pending))
-        if pending:
-            engine.say(_how(settings, models))
-        predict(pending, _with_files(settings, file), first["image_size"], first["map_size"], models)
-    return reduce([run_uri])
+    with lock.held(run_uri):
+        for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes), shards_uri):
+            engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
+        for name, file in files.items():
+            served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
+            pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
+            models = min(actors, len(pending))
+            if pending:
+                engine.say(_how(settings, models))
+            predict(pending, _with_files(settings, file), first["image_size"], first["map_size"], models)
+        return reduce([run_uri])
 
 
 def _with_files(settings: ScoringSettings, checkpoint: str) -> ScoringSettings:
@@ -149,18 +151,23 @@ def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[d
             "rows": file["rows"],
             "shard_sha256": file["sha256"],
             "origin": predictions.made_from(settings, file["sha256"]),
-            "shard": shard_set.shard_uri(file),
+            "name": shard_set.shard_uri(file),
             "predictions": predictions.prediction_uri(run_uri, name, file["name"]),
             "small_defect": small_defect,
         }
         for file in manifest["files"]
     ]
-    there = set(storage.list_names(units[0]["predictions"].rsplit("/", 1)[0])) if units else set()
-    return [
-        unit
-        for unit in units
-        if _file_name(unit["predictions"]) not in there or predictions.origin_of(unit["predictions"]) != unit["origin"]
-    ]
+    if not units:
+        return []
+    folder = units[0]["predictions"].rsplit("/", 1)[0]
+    there = set(storage.list_names(folder))
+
+    def is_done(unit: dict) -> bool:
+        uri = unit["predictions"]
+        return _file_name(uri) in there and predictions.origin_of(uri) == unit["origin"]
+
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as threads:  # an object store answers slowly, but many at once
+        return [unit for unit, done in zip(units, threads.map(is_done, units)) if not done]
 
 
 def _actors_that_fit(settings: ScoringSettings, parameter_bytes: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from pipelines import engine, storage
+from pipelines import engine, isolation, lock, storage
 from pipelines.equal_images import HashedImage, conflicts_within, count_repeats, equal_images, repeats_within
 from pipelines.shards import MANIFEST, is_shard_name, shard_name, write_shard
 from pipelines.sources import (
@@ -51,17 +51,25 @@ def pack(
     target = storage.join(storage.normalise(shards_uri), benchmark.name)
     listing = list_source(benchmark, source_uri)
     _refuse_unusable(listing, source_uri)
-    mask_threshold = mask_threshold_of(benchmark, listing)
     differing = count_differences(benchmark.categories, images_found(listing))
     if strict and differing:
         raise ZsadError(
             f"{source_uri}: refused by --strict, nothing was written:\n" + "\n".join(differing + listing.remarks)
         )
-    _clear(target, overwrite)
+    _refuse_files(target)
+    with lock.held(target):
+        _clear(target, overwrite)
+        return _pack_listing(benchmark, listing, source_uri, target, strict, shard_size)
 
+
+def _pack_listing(
+    benchmark: Benchmark, listing: Listing, source_uri: str, target: str, strict: bool, shard_size: int
+) -> dict[str, Any]:
+    """Write the shards of a source's listing to the folder `target`, last their manifest, which is returned."""
+    mask_threshold = mask_threshold_of(benchmark, listing)
     units = [
         {
-            "uri": storage.join(target, shard_name(SPLIT, index, -(-len(listing.samples) // shard_size))),
+            "name": storage.join(target, shard_name(SPLIT, index, -(-len(listing.samples) // shard_size))),
             "source": source_uri,
             "benchmark": benchmark.name,
             "mask_threshold": mask_threshold,
@@ -84,6 +92,7 @@ def pack(
             + "\n".join(_file_warnings(damaged))
         )
     equal = equal_images(images)
+    differing = count_differences(benchmark.categories, images_found(listing))
     warnings = listing.remarks + differing + _file_warnings(damaged)
     warnings += repeats_within(equal, len(images)) + conflicts_within(equal)
     manifest = {
@@ -108,17 +117,18 @@ def pack(
 def _pack_unit(unit: dict[str, Any]) -> dict[str, Any]:
     """Write one shard; returns its manifest entry, under `damaged` its rows with an error, and its `images`' sha256."""
     rows = []
-    for sample in unit["samples"]:
-        examined = examine(unit["source"], sample, unit["mask_threshold"])
-        listed = {name: sample[name] for name in ("key", "category", "prompt", "defect", "label")}
-        rows.append({"benchmark": unit["benchmark"], "split": SPLIT, **listed, **examined})
+    with isolation.calls(unit["isolated"]) as call:
+        for sample in unit["samples"]:
+            examined = examine(unit["source"], sample, unit["mask_threshold"], call)
+            listed = {name: sample[name] for name in ("key", "category", "prompt", "defect", "label")}
+            rows.append({"benchmark": unit["benchmark"], "split": SPLIT, **listed, **examined})
     damaged = [
         {name: row[name] for name in ("category", "key", "error", "mask_error")}
         for row in rows
         if row["error"] or row["mask_error"]
     ]
     images = [{name: row[name] for name in ("key", "label", "sha256")} for row in rows if not row["error"]]
-    return {**write_shard(unit["uri"], rows), "damaged": damaged, "images": images}
+    return {**write_shard(unit["name"], rows), "damaged": damaged, "images": images}
 
 
 def _refuse_unusable(listing: Listing, source_uri: str) -> None:
@@ -134,11 +144,14 @@ def _refuse_unusable(listing: Listing, source_uri: str) -> None:
         raise ZsadError(f"{source_uri}: two samples of the key {later.key}: {earlier.place} and {later.place}")
 
 
-def _clear(target: str, overwrite: bool) -> None:
-    """Make room for a pack: a finished one only if told to, the manifest first so that half a pack never has one."""
+def _refuse_files(target: str) -> None:
     for folder in (target.rsplit("/", 1)[0], target):
         if storage.exists(folder) and not storage.is_directory(folder):
             raise ZsadError(f"{folder}: a file where the folder of the shards is to be; move it, or choose another")
+
+
+def _clear(target: str, overwrite: bool) -> None:
+    """Make room for a pack: a finished one only if told to, the manifest first so that half a pack never has one."""
     names = storage.list_names(target)
     if MANIFEST in names:
         if not overwrite:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import ray.data
 
-from pipelines import engine, predictions, shards, storage
+from pipelines import engine, isolation, predictions, shards, storage
 from zsad_core import map_codec
 from zsad_core.images import ImageError, image_pixels, mask_pixels
 from zsad_core.settings import ScoringSettings, split_backbone
@@ -58,8 +58,8 @@ def _scorer(settings: ScoringSettings) -> Scorer:
 def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_size: int, actors: int) -> None:
     """Write the predictions of every unit.
 
-    A unit is one shard: `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from), `shard` and
-    `predictions` (URIs), `small_defect` (JSON list of the categories with small defects). `actors` hold the model,
+    A unit is one shard: `name` (its URI), `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from),
+    `predictions` (URI), `small_defect` (JSON list of the categories with small defects). `actors` hold the model,
     MODELS_A_GPU on each GPU where `settings.device` is cuda.
     """
     if not units:
@@ -73,35 +73,43 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_s
     else:
         model = {"num_cpus": min(0.25 * settings.threads, 0.47 * cores / actors)}
         reading = 0.4
-    dataset = (
-        engine.dataset_of([{**unit, "image_size": image_size, "map_size": map_size} for unit in units])
-        .map(engine.guarded(_read), num_cpus=reading)
-        .map(_Model, fn_constructor_args=(settings,), compute=ray.data.ActorPoolStrategy(size=actors), **model)
-        .map(engine.guarded(_write), num_cpus=0.3)
-    )
+    pool = ray.data.ActorPoolStrategy(size=actors)
+
+    def graph(dataset: ray.data.Dataset) -> ray.data.Dataset:
+        return (
+            dataset.map(engine.guarded(_read), num_cpus=reading, max_retries=engine.RETRIES)
+            .map(_Model, fn_constructor_args=(settings,), compute=pool, max_task_retries=engine.RETRIES, **model)
+            .map(engine.guarded(_write), num_cpus=0.3, max_retries=engine.RETRIES)
+        )
+
     progress = engine.Progress("predict", sum(unit["rows"] for unit in units))
-    for written in engine.results(dataset):
+    smallest_batch = settings.batch_size
+    for written in engine.stream([{**unit, "image_size": image_size, "map_size": map_size} for unit in units], graph):
         progress.advance(written["rows"])
+        smallest_batch = min(smallest_batch, written["batch_size"])
+    if smallest_batch < settings.batch_size:
+        engine.say(f"memory was short: some batches were cut to {smallest_batch} images; --batch-size sets them all")
 
 
 def _read(unit: dict) -> dict:
     """Read one shard and decode its images to the model's size: `pixels` (n, S, S, 3) of the n that can be scored."""
     size, map_size = unit["image_size"], unit["map_size"]
     samples, pixels = [], []
-    for row in shards.read_shard(unit["shard"], {"sha256": unit["shard_sha256"]}).to_pylist():
-        image, mask = row.pop("image"), row.pop("mask")
-        if row["error"] is None:
+    with isolation.calls(unit["isolated"]) as call:
+        for row in shards.read_shard(unit["name"], {"sha256": unit["shard_sha256"]}).to_pylist():
+            image, mask = row.pop("image"), row.pop("mask")
+            if row["error"] is None:
+                try:
+                    pixels.append(call(_pixels, image, row["sha256"], size))
+                except ImageError as error:
+                    row["error"] = str(error)
+            row["mask"] = None
             try:
-                pixels.append(_pixels(image, row["sha256"], size))
+                if row["mask_error"] is None:
+                    row["mask"] = call(_packed_mask, mask, row["label"], map_size)
             except ImageError as error:
-                row["error"] = str(error)
-        row["mask"] = None
-        try:
-            if row["mask_error"] is None:
-                row["mask"] = _packed_mask(mask, row["label"], map_size)
-        except ImageError as error:
-            row["mask_error"] = str(error)
-        samples.append(row)
+                row["mask_error"] = str(error)
+            samples.append(row)
     stacked = np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
     return {**unit, "samples": pickle.dumps(samples), "pixels": stacked}
 
@@ -137,7 +145,9 @@ class _Model:
             [sample["sha256"] for sample in good],
             [sample["category"] in small_defect for sample in good],
         )
-        return {**unit, "score_text": scores.text, "score_map": scores.map, "codes": scores.codes}
+        return {**unit, "score_text": scores.text, "score_map": scores.map, "codes": scores.codes} | {
+            "batch_size": scores.batch_size
+        }
 
 
 def _write(unit: dict) -> dict:
@@ -164,4 +174,4 @@ def _write(unit: dict) -> dict:
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=predictions.PREDICTION_SCHEMA)
     predictions.write_predictions(unit["predictions"], table, unit["origin"])
-    return {"rows": len(rows)}
+    return {"rows": len(rows), "batch_size": unit["batch_size"]}

@@ -8,9 +8,10 @@ import os
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import storage
+from pipelines import parquet, storage
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import CODING
 
@@ -36,6 +37,7 @@ PREDICTION_SCHEMA = pa.schema(
 
 _LARGE = ("anomaly_map", "mask")
 _ORIGIN = "made_from"
+_ALWAYS = ("key", "category")  # that every row has
 _SMALL = [name for name in PREDICTION_SCHEMA.names if name not in _LARGE]
 
 
@@ -100,8 +102,10 @@ def footer_of(uri: str) -> tuple[str | None, str]:
     except FileNotFoundError:
         raise ZsadError(f"{uri}: no such prediction file; run evaluate again to make it") from None
     except (pa.ArrowException, OSError) as error:
-        raise ZsadError(f"{uri}: damaged prediction file ({error}); remove it and run evaluate again") from None
-    origin = (metadata.metadata or {}).get(_ORIGIN.encode(), b"").decode()
+        raise ZsadError(
+            f"{uri}: damaged prediction file ({parquet.reason(error)}); remove it and run evaluate again"
+        ) from None
+    origin = (metadata.metadata or {}).get(_ORIGIN.encode(), b"").decode(errors="replace")
     return origin or None, hashlib.sha256(footer).hexdigest()
 
 
@@ -112,17 +116,30 @@ def read_predictions(uri: str, columns: list[str] | None = None) -> pa.Table:
     """
     try:
         with storage.open_for_reading(uri) as file:
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)
-            schema = parquet.schema_arrow
+            schema = parquet.open_file(file).schema_arrow
             if schema.equals(PREDICTION_SCHEMA):
-                return parquet.read(columns)
+                file.seek(0)
+                return _checked(uri, parquet.read(file, PREDICTION_SCHEMA, columns))
     except FileNotFoundError:
         raise ZsadError(f"{uri}: no such prediction file; run evaluate again to make it") from None
     except (pa.ArrowException, OSError) as error:
-        raise ZsadError(f"{uri}: damaged prediction file ({error}); remove it and run evaluate again") from None
+        raise ZsadError(
+            f"{uri}: damaged prediction file ({parquet.reason(error)}); remove it and run evaluate again"
+        ) from None
     differing = [field.name for field in PREDICTION_SCHEMA if field not in schema]
     raise ZsadError(
         f"{uri}: not a prediction file of this version: "
         + (f"columns missing or of another type: {', '.join(differing)}" if differing else "unknown or moved columns")
         + "; remove it and run evaluate again"
     )
+
+
+def _checked(uri: str, table: pa.Table) -> pa.Table:
+    wrong = {name: pc.is_null(table[name]) for name in _ALWAYS if name in table.column_names}
+    if "label" in table.column_names:
+        wrong["label"] = parquet.wrong_labels(table["label"])
+    for name, rows in wrong.items():
+        if (number := pc.index(rows, True).as_py()) >= 0:
+            value = table[name][number].as_py()
+            raise ZsadError(f"{uri}: row {number} has the {name} {value}; remove the file and run evaluate again")
+    return table

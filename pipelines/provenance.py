@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -27,9 +26,9 @@ def begin_or_go_on(
     now = versions()
     if not storage.exists(storage.join(folder, file)):
         facts = {
-            "shards": without_credentials(shards),
+            "shards": storage.without_credentials(shards),
             "versions": now,
-            "command": [without_credentials(argument) for argument in sys.argv],
+            "command": [storage.without_credentials(argument) for argument in sys.argv],
         }
         storage.write_json(storage.join(folder, file), identity | facts)
         return []
@@ -58,11 +57,6 @@ def versions() -> dict[str, str]:
     """Of the software that the results come from."""
     found = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
     return found | {"python": ".".join(map(str, sys.version_info[:3]))}
-
-
-def without_credentials(text: str) -> str:
-    """The text without those that URIs in it may hold: they reach no file."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def _differences(there: Any, now: Any, path: str = "") -> list[str]:

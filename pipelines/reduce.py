@@ -107,7 +107,7 @@ def _count(runs: dict[str, dict]) -> None:
                 shard = _shard(uri, name, benchmark, file)
                 units.append(
                     {
-                        "predictions": prediction_uri(uri, name, file["name"]),
+                        "name": prediction_uri(uri, name, file["name"]),
                         "images": shard.images,
                         "counts": shard.counts,
                         "rows": file["rows"],

@@ -7,14 +7,18 @@ a folder that has one is a finished pack.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import storage
+from pipelines import parquet, storage
+from zsad_core.benchmarks.table import LEVELS
 from zsad_core.errors import UsageError, ZsadError
 
 MANIFEST = "manifest.json"
@@ -100,13 +104,14 @@ def write_shard(uri: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def read_shard(uri: str, expected: dict[str, Any] | None = None) -> pa.Table:
     """One shard as a table of SHARD_SCHEMA's columns; checked against its manifest entry `expected` where given.
 
-    Raises ZsadError naming the file where it is missing, not what the manifest says, not Parquet or of other columns.
+    Raises ZsadError naming the file where it is missing, not what the manifest says, not Parquet, of other columns or
+    with rows that break the contract.
     """
     try:
         content = storage.read_bytes(uri)
     except FileNotFoundError:
         raise ZsadError(f"{uri}: no such file; {PACK_AGAIN}") from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise ZsadError(f"{uri}: cannot be read ({error.strerror or error})") from None
     if expected and hashlib.sha256(content).hexdigest() != expected["sha256"]:
         raise ZsadError(f"{uri}: not the file that {MANIFEST} names (its sha256 differs); {PACK_AGAIN}")
@@ -116,16 +121,19 @@ def read_shard(uri: str, expected: dict[str, Any] | None = None) -> pa.Table:
 def parse_shard(uri: str, content: bytes) -> pa.Table:
     """The table in the bytes of the shard `uri`; raises ZsadError as `read_shard` does."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        for field in SHARD_SCHEMA:
-            position = file.schema_arrow.get_field_index(field.name)
-            if position < 0:
-                raise ZsadError(f"{uri}: no shard, it has no column {field.name}; {PACK_AGAIN}")
-            if (found := file.schema_arrow.field(position).type) != field.type:
-                raise ZsadError(f"{uri}: no shard, column {field.name} is {found}, not {field.type}; {PACK_AGAIN}")
-        return file.read(columns=SHARD_SCHEMA.names)
+        table = parquet.read(pa.BufferReader(content), SHARD_SCHEMA)
+    except parquet.OtherColumns as error:
+        raise ZsadError(f"{uri}: no shard, {error}; {PACK_AGAIN}") from None
     except (pa.ArrowException, OSError) as error:
-        raise ZsadError(f"{uri}: not a whole Parquet file ({str(error).splitlines()[0]}); {PACK_AGAIN}") from None
+        raise ZsadError(f"{uri}: not a whole Parquet file ({parquet.reason(error)}); {PACK_AGAIN}") from None
+    known = pc.and_(pc.is_valid(table["image"]), pc.is_valid(table["sha256"]))
+    broken = {f"no {field.name}": pc.is_null(table[field.name]) for field in SHARD_SCHEMA if not field.nullable}
+    broken["neither an image with its sha256 nor an error"] = pc.invert(pc.or_(known, pc.is_valid(table["error"])))
+    broken["a label that is not 0, 1 or null"] = parquet.wrong_labels(table["label"])
+    for what, rows in broken.items():
+        if (number := pc.index(rows, True).as_py()) >= 0:
+            raise ZsadError(f"{uri}: no shard, row {number} has {what}; {PACK_AGAIN}")
+    return table
 
 
 def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardSet]:
@@ -189,14 +197,77 @@ def list_shard_sets(root_uri: str) -> tuple[dict[str, str], dict[str, str]]:
 def read_shard_set(uri: str) -> ShardSet:
     """The manifest in the folder `uri`; raises ZsadError where it is not one."""
     manifest_uri = storage.join(uri, MANIFEST)
-    manifest = storage.read_json(manifest_uri)
     try:
-        for key in ("benchmark", "levels", "auxiliary", "mask_threshold", "warnings", "complete"):
-            manifest[key]
-        for file in manifest["files"]:
-            _ = file["name"], file["rows"], file["bytes"], file["sha256"]
-        for category in manifest["categories"].values():
-            _ = category["prompt"], category["small_defect"], category["normal"], category["anomalous"]
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ZsadError(f"{manifest_uri}: not a manifest of shards ({error!r}); {PACK_AGAIN}") from None
+        manifest = storage.read_json(manifest_uri)
+        _check_manifest(manifest)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ZsadError(f"{manifest_uri}: not a manifest of shards ({error}); {PACK_AGAIN}") from None
     return ShardSet(uri, manifest)
+
+
+def _check_manifest(manifest: Any) -> None:
+    """Raises TypeError or ValueError saying where the manifest is not as `pack` writes it."""
+    _check_facts("it", manifest, _MANIFEST_FACTS)
+    json.dumps(manifest, ensure_ascii=False).encode()  # no halves of a surrogate pair, which no file can hold
+    for number, file in enumerate(manifest["files"], 1):
+        _check_facts(f"files, entry {number}", file, _FILE_FACTS)
+    names = [file["name"] for file in manifest["files"]]
+    if len({*names}) < len(names):
+        raise ValueError("two of its files have one name")
+    for name, category in manifest["categories"].items():
+        _check_facts(f"category {name!r:.80}", category, _CATEGORY_FACTS)
+
+
+def _check_facts(place: str, facts: Any, wanted: dict[str, tuple[Callable[[Any], bool], str]]) -> None:
+    if not isinstance(facts, dict):
+        raise TypeError(f"{place} is no object")
+    for name, (holds, kind) in wanted.items():
+        if not holds(facts.get(name)):
+            raise ValueError(f"{place}: {name} is {facts.get(name)!r:.80}, not {kind}")
+
+
+def _is_name(value: Any) -> bool:
+    """Paths are joined from names: none leads to another folder, or means something to a storage."""
+    return isinstance(value, str) and bool(re.fullmatch(r"\w[\w. -]*", value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _or_none(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or holds(value)
+
+
+_MANIFEST_FACTS = {
+    "benchmark": (_is_name, "a plain name (letters, digits, '_', '-', '.' and blanks)"),
+    "domain": (_or_none(_is_text), "a text"),
+    "levels": (lambda value: isinstance(value, list) and all(each in LEVELS for each in value), "a list of levels"),
+    "auxiliary": (_or_none(_is_text), "a text or null"),
+    "variant": (_or_none(_is_text), "a text or null"),
+    "mask_threshold": (_or_none(_is_count), "a whole number or null"),
+    "complete": (lambda value: type(value) is bool, "true or false"),
+    "warnings": (lambda value: isinstance(value, list) and all(map(_is_text, value)), "a list of texts"),
+    "files": (lambda value: isinstance(value, list), "a list"),
+    "categories": (lambda value: isinstance(value, dict), "an object"),
+}
+_FILE_FACTS = {
+    "name": (lambda value: _is_name(value) and value.endswith(".parquet"), "a plain file name that ends in .parquet"),
+    "rows": (_is_count, "a whole number"),
+    "bytes": (_is_count, "a whole number"),
+    "sha256": (lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)), "a sha256"),
+}
+_CATEGORY_FACTS = {
+    "prompt": (_is_text, "a text"),
+    "small_defect": (lambda value: type(value) is bool, "true or false"),
+    "normal": (_is_count, "a whole number"),
+    "anomalous": (_is_count, "a whole number"),
+    **{
+        name: (_or_none(_is_count), "a whole number or null")
+        for name in ("unlabelled", "expected_normal", "expected_anomalous", "errors", "mask_errors")
+    },
+}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import storage
+from pipelines.isolation import Call
 from zsad_core.benchmarks.layouts import Listing, Tree, list_samples
 from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import ZsadError
@@ -87,11 +88,12 @@ def units_of(listing: Listing, size: int) -> Iterator[list[dict[str, Any]]]:
         yield [dataclasses.asdict(sample) for sample in listing.samples[start : start + size]]
 
 
-def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None) -> dict[str, Any]:
+def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None, call: Call) -> dict[str, Any]:
     """What a shard holds of one listed sample: image, mask, height, width, sha256, error, mask_error.
 
-    `mask_threshold` is None for a benchmark without pixel level: masks are not looked at. Whatever is permanently
-    wrong with a file stands in the error columns. Raises ZsadError where the storage fails.
+    `mask_threshold` is None for a benchmark without pixel level: masks are not looked at. Images are decoded by `call`
+    (see isolation). Whatever is permanently wrong with a file stands in the error columns. Raises ZsadError where the
+    storage fails.
     """
     row = dict.fromkeys(("image", "mask", "height", "width", "sha256"))
     row |= {"error": sample["error"], "mask_error": sample["mask_error"]}
@@ -100,23 +102,29 @@ def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None)
     try:
         row["image"] = read(source_uri, sample["key"])
         row["sha256"] = hashlib.sha256(row["image"]).hexdigest()
-        image = decode_image(row["image"])
+        height, width = call(image_size, row["image"])
     except ImageError as error:
         return row | {"error": str(error)}
-    row |= {"height": image.height, "width": image.width}
+    row |= {"height": height, "width": width}
     if mask_threshold is not None and not row["mask_error"] and (sample["mask"] or sample["label"] == 1):
         try:
-            row["mask"] = _usable_mask(source_uri, sample, mask_threshold, (image.height, image.width))
+            row["mask"] = _usable_mask(source_uri, sample, mask_threshold, (height, width), call)
         except ImageError as error:
             row["mask_error"] = str(error)
     return row
 
 
-def _usable_mask(source_uri: str, sample: dict[str, Any], threshold: int, size: tuple[int, int]) -> bytes:
+def _usable_mask(source_uri: str, sample: dict[str, Any], threshold: int, size: tuple[int, int], call: Call) -> bytes:
     if not sample["mask"]:
         raise ImageError("no mask of an anomalous image")
-    mask = decode_mask(read(source_uri, sample["mask"]), threshold)
+    mask = call(decode_mask, read(source_uri, sample["mask"]), threshold)
     return encode_mask(check_mask(mask, sample["label"], size))
+
+
+def image_size(content: bytes) -> tuple[int, int]:
+    """(height, width) of an image that can be decoded in full; ImageError of any other."""
+    image = decode_image(content)
+    return image.height, image.width
 
 
 def check_mask(mask: np.ndarray, label: int | None, size: tuple[int, int]) -> np.ndarray:

@@ -1,23 +1,39 @@
-"""Every path is a URI that fsspec knows; a file written here is either absent or whole."""
+"""Every path is a URI that fsspec knows; a file written here is either absent or whole.
+
+A local disk is asked once; an object store that fails is asked again for a minute.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
 import re
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 from zsad_core.errors import UsageError, ZsadError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+PAUSES = (1, 2, 4, 8, 16, 30)  # seconds before an object store that failed is asked again
+_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, ValueError)
+_FINAL_BY_NAME = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+)  # of botocore, which may be absent
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
+_T = TypeVar("_T")
 
 
 def is_uri(name: str) -> bool:
@@ -45,9 +61,41 @@ def _filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if not is_uri(uri):
         return LocalFileSystem(), uri
     try:
-        return fsspec.core.url_to_fs(uri)
+        return fsspec.core.url_to_fs(uri, use_listings_cache=False)  # other processes write there too
     except (ImportError, ValueError) as error:
         raise ZsadError(f"{uri}: no such kind of storage ({error})") from None
+
+
+def _ask(filesystem: fsspec.AbstractFileSystem, operation: Callable[..., _T], *arguments: Any) -> _T:
+    """`operation(*arguments)` of the filesystem; raises OSError, and what is not the storage's fault as it is."""
+    for pause in (*PAUSES, None):
+        try:
+            return operation(*arguments)
+        except _FINAL:
+            raise
+        except Exception as error:
+            # Arrow says so of a damaged file: an OSError without a number.
+            damaged = type(error) is OSError and error.errno is None
+            if isinstance(filesystem, LocalFileSystem) or damaged:
+                raise
+            if pause is None or type(error).__name__ in _FINAL_BY_NAME:
+                raise OSError(errno.EIO, f"the storage failed: {error or type(error).__name__}") from None
+            time.sleep(pause)
+    raise AssertionError("not reached")
+
+
+@contextlib.contextmanager
+def _naming(uri: str, what: str = "cannot be read") -> Iterator[None]:
+    """Has OSErrors come out as a ZsadError that names the URI."""
+    try:
+        yield
+    except OSError as error:
+        raise ZsadError(f"{uri}: {what} ({error.strerror or error})") from None
+
+
+def without_credentials(text: str) -> str:
+    """The text without those that URIs in it may hold: they reach no file, message or log."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def absolute(name: str) -> str:
@@ -57,12 +105,14 @@ def absolute(name: str) -> str:
 
 def exists(uri: str) -> bool:
     filesystem, path = _filesystem(uri)
-    return filesystem.exists(path)
+    with _naming(uri):
+        return _ask(filesystem, filesystem.exists, path)
 
 
 def is_directory(uri: str) -> bool:
     filesystem, path = _filesystem(uri)
-    return filesystem.isdir(path)
+    with _naming(uri):
+        return _ask(filesystem, filesystem.isdir, path)
 
 
 def list_tree(uri: str) -> tuple[list[str], list[str]]:
@@ -71,13 +121,14 @@ def list_tree(uri: str) -> tuple[list[str], list[str]]:
     Raises ZsadError where `uri` is no directory.
     """
     filesystem, root = _filesystem(uri)
-    if not filesystem.isdir(root):
-        raise ZsadError(f"{uri}: {'a file, not a directory' if filesystem.exists(root) else 'no such directory'}")
+    if not is_directory(uri):
+        raise ZsadError(f"{uri}: {'a file, not a directory' if exists(uri) else 'no such directory'}")
     if isinstance(filesystem, LocalFileSystem):
         return _list_local_tree(root)
-    filesystem.invalidate_cache()
     files, directories = [], []
-    for path, info in filesystem.find(root, withdirs=True, detail=True).items():
+    with _naming(uri):
+        found = _ask(filesystem, functools.partial(filesystem.find, root, withdirs=True, detail=True))
+    for path, info in found.items():
         if relative := path[len(root) :].strip("/"):
             (directories if info["type"] == "directory" else files).append(relative)
     return sorted(files), sorted(directories)
@@ -98,10 +149,12 @@ def _list_local_tree(root: str) -> tuple[list[str], list[str]]:
 def list_names(uri: str) -> list[str]:
     """Sorted names of what lies directly in the directory `uri`; empty where there is none."""
     filesystem, path = _filesystem(uri)
-    filesystem.invalidate_cache()
-    if not filesystem.isdir(path):
+    if not is_directory(uri):
         return []
-    entries = [entry.rstrip("/") for entry in filesystem.ls(path, detail=False)]
+    with _naming(uri):
+        entries = [
+            entry.rstrip("/") for entry in _ask(filesystem, functools.partial(filesystem.ls, path, detail=False))
+        ]
     # An object store may list the directory's own marker.
     return sorted(entry.rsplit("/", 1)[-1] for entry in entries if entry != path.rstrip("/"))
 
@@ -109,22 +162,31 @@ def list_names(uri: str) -> list[str]:
 def read_bytes(uri: str) -> bytes:
     """The whole content; raises the filesystem's own OSError (FileNotFoundError, IsADirectoryError, ...)."""
     filesystem, path = _filesystem(uri)
-    return filesystem.cat_file(path)
+    return _ask(filesystem, filesystem.cat_file, path)
 
 
 def open_for_reading(uri: str) -> BinaryIO:
     """The file opened at its start, for readers that fetch parts of it; raises the filesystem's own OSError."""
     filesystem, path = _filesystem(uri)
-    return filesystem.open(path, "rb")
+    file = _ask(filesystem, filesystem.open, path, "rb")
+    if isinstance(file, AbstractBufferedFile):
+        file.cache.fetcher = functools.partial(_ask, filesystem, file.cache.fetcher)
+    return file
 
 
 def read_json(uri: str) -> Any:
     try:
-        return json.loads(read_bytes(uri))
-    except FileNotFoundError:
-        raise ZsadError(f"{uri}: no such file") from None
+        with _naming(uri):
+            return json.loads(_read_existing(uri))
     except ValueError as error:
         raise ZsadError(f"{uri}: not valid JSON ({error})") from None
+
+
+def _read_existing(uri: str) -> bytes:
+    try:
+        return read_bytes(uri)
+    except FileNotFoundError:
+        raise ZsadError(f"{uri}: no such file") from None
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -133,13 +195,11 @@ def write_bytes(uri: str, content: bytes) -> None:
     Raises ZsadError where it cannot be written.
     """
     filesystem, path = _filesystem(uri)
-    try:
+    with _naming(uri, "cannot be written"):
         if isinstance(filesystem, LocalFileSystem):
             _write_local(path, content)
         else:
-            filesystem.pipe_file(path, content)
-    except OSError as error:
-        raise ZsadError(f"{uri}: cannot be written ({error.strerror or error})") from None
+            _ask(filesystem, filesystem.pipe_file, path, content)
 
 
 def _write_local(path: str, content: bytes) -> None:
@@ -166,10 +226,19 @@ def write_json(uri: str, value: Any) -> None:
 def remove(uri: str) -> None:
     """Remove one file; a file that is not there is fine."""
     filesystem, path = _filesystem(uri)
-    try:
-        filesystem.rm_file(path)
-    except FileNotFoundError:
-        pass
+    with _naming(uri, "cannot be removed"), contextlib.suppress(FileNotFoundError):
+        _ask(filesystem, filesystem.rm_file, path)
+
+
+def remove_unfinished(uri: str) -> None:
+    """Remove what killed processes left half-written below the directory `uri`; nobody else may be writing there.
+
+    An object store shows no half-written files.
+    """
+    if not is_uri(uri):
+        for folder, _, names in os.walk(uri):
+            for name in filter(_UNFINISHED.fullmatch, names):
+                remove(os.path.join(folder, name))
 
 
 @contextlib.contextmanager
@@ -182,22 +251,22 @@ def local_copy(uri: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="zsad-") as folder:
         target = os.path.join(folder, os.path.basename(path))
-        try:
-            filesystem.get_file(path, target)
-        except FileNotFoundError:
-            raise ZsadError(f"{uri}: no such file") from None
+        with _naming(uri):
+            try:
+                _ask(filesystem, filesystem.get_file, path, target)
+            except FileNotFoundError:
+                raise ZsadError(f"{uri}: no such file") from None
         yield target
 
 
 def sha256(uri: str) -> str:
     """Hex digest of a file's content, read piece by piece. Raises ZsadError where it cannot be read."""
     digest = hashlib.sha256()
-    try:
-        with open_for_reading(uri) as file:
-            while piece := file.read(2**20):
-                digest.update(piece)
-    except FileNotFoundError:
-        raise ZsadError(f"{uri}: no such file") from None
-    except OSError as error:
-        raise ZsadError(f"{uri}: cannot be read ({error.strerror or error})") from None
+    with _naming(uri):
+        try:
+            with open_for_reading(uri) as file:
+                while piece := file.read(2**20):
+                    digest.update(piece)
+        except FileNotFoundError:
+            raise ZsadError(f"{uri}: no such file") from None
     return digest.hexdigest()

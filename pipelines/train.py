@@ -27,7 +27,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 
-from pipelines import engine, interrupt, provenance, shards, storage
+from pipelines import engine, interrupt, lock, provenance, shards, storage
 from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validation, packed, read_samples
 from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
 from zsad_core.benchmarks.table import benchmarks
@@ -93,15 +93,18 @@ def train(
     published = judged.benchmark != learnt.benchmark
     _say_data(learnt, judged, validation)
     task = Task(run_uri, settings, learnt, judged, published, facts)
-    other_versions = provenance.begin_or_go_on(
-        run_uri, FACTS, "training", task.identity(), shards_uri, lambda: _read_facts(run_uri)
-    )
-    for version in other_versions:
-        engine.say(f"this training was begun with other software, its last bits may differ (there | now): {version}")
-    if storage.exists(storage.join(run_uri, CHECKPOINT)):
-        engine.say("finished before: nothing is left to do")
-    else:
-        _fit(task)
+    with lock.held(run_uri):
+        other_versions = provenance.begin_or_go_on(
+            run_uri, FACTS, "training", task.identity(), shards_uri, lambda: _read_facts(run_uri)
+        )
+        for version in other_versions:
+            engine.say(
+                f"this training was begun with other software, its last bits may differ (there | now): {version}"
+            )
+        if storage.exists(storage.join(run_uri, CHECKPOINT)):
+            engine.say("finished before: nothing is left to do")
+        else:
+            _fit(task)
     return read_losses(run_uri)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines import engine, storage
+from pipelines import engine, isolation, storage
 from pipelines.equal_images import LABELS, HashedImage, conflicts, equal_images, repeats_across, repeats_within
+from pipelines.isolation import Call
 from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
 from pipelines.sources import (
     NO_SAMPLES,
@@ -22,6 +23,7 @@ from pipelines.sources import (
     check_mask,
     count_differences,
     examine,
+    image_size,
     images_found,
     list_source,
     mask_threshold_of,
@@ -31,7 +33,7 @@ from zsad_core.benchmarks import table
 from zsad_core.benchmarks.layouts import duplicates
 from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import ImageError, decode_image, decode_mask
+from zsad_core.images import ImageError, decode_mask
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,13 @@ def validate_source(uri: str, benchmark: Benchmark) -> Report:
     ]
     threshold = mask_threshold_of(benchmark, listing)
     units = [
-        {"source": uri, "mask_threshold": threshold, "samples": samples} for samples in units_of(listing, SHARD_SIZE)
+        {
+            "name": f"{uri}, images from {samples[0]['key']}",
+            "source": uri,
+            "mask_threshold": threshold,
+            "samples": samples,
+        }
+        for samples in units_of(listing, SHARD_SIZE)
     ]
     progress = engine.Progress(f"validate {benchmark.name}", len(listing.samples))
     images = []
@@ -145,11 +153,9 @@ def _place(first: HashedImage, image: HashedImage) -> str:
 
 def _source_unit(unit: dict[str, Any]) -> dict[str, Any]:
     problems, images = [], []
-    for sample in unit["samples"]:
-        try:
-            examined = examine(unit["source"], sample, unit["mask_threshold"])
-        except ZsadError as error:  # the storage failed; the other samples are still looked at
-            examined = {"error": str(error), "mask_error": None}
+    with isolation.calls(unit["isolated"]) as call:
+        found = [_examined(unit, sample, call) for sample in unit["samples"]]
+    for sample, examined in zip(unit["samples"], found):
         if not examined["error"]:
             listed = {"key": sample["key"], "label": sample["label"], "file": sample["key"]}
             images.append(listed | {"sha256": examined["sha256"]})
@@ -158,6 +164,13 @@ def _source_unit(unit: dict[str, Any]) -> dict[str, Any]:
         if examined["mask_error"]:
             problems.append(_problem(sample["mask"] or sample["key"], None, sample["key"], examined["mask_error"]))
     return {"samples": len(unit["samples"]), "images": images, "problems": problems}
+
+
+def _examined(unit: dict[str, Any], sample: dict[str, Any], call: Call) -> dict[str, Any]:
+    try:
+        return examine(unit["source"], sample, unit["mask_threshold"], call)
+    except ZsadError as error:  # the storage failed; the other samples are still looked at
+        return {"error": str(error), "mask_error": None}
 
 
 def _validate_set(shard_set: ShardSet, progress: engine.Progress, images: list[HashedImage]) -> list[Problem]:
@@ -170,7 +183,7 @@ def _validate_set(shard_set: ShardSet, progress: engine.Progress, images: list[H
         if other.endswith(".parquet") and other not in listed
     ]
     units = [
-        {"folder": name, "uri": shard_set.shard_uri(file), "file": file, "pixel": "pixel" in manifest["levels"]}
+        {"folder": name, "name": shard_set.shard_uri(file), "file": file, "pixel": "pixel" in manifest["levels"]}
         for file in manifest["files"]
     ]
     rows, usable, places, whole = Counter(), Counter(), {}, True
@@ -202,20 +215,21 @@ def _shard_unit(unit: dict[str, Any]) -> dict[str, Any]:
     file, expected = f"{unit['folder']}/{unit['file']['name']}", unit["file"]
     result = {"file": file, "rows": expected["rows"], "whole": False, "samples": [], "problems": []}
     try:
-        content = storage.read_bytes(unit["uri"])
+        content = storage.read_bytes(unit["name"])
     except OSError as error:
         return result | {"problems": [_problem(file, None, None, f"cannot be read ({type(error).__name__})")]}
     problems = []
     if hashlib.sha256(content).hexdigest() != expected["sha256"]:
         problems.append(_problem(file, None, None, f"not the file that {MANIFEST} names: its sha256 differs"))
     try:
-        shard = parse_shard(unit["uri"], content)
+        shard = parse_shard(unit["name"], content)
     except ZsadError as error:
         return result | {"problems": [*problems, _problem(file, None, None, str(error))]}
     if shard.num_rows != expected["rows"]:
         problems.append(_problem(file, None, None, f"{shard.num_rows} rows, {MANIFEST} says {expected['rows']}"))
-    for number, row in enumerate(_rows(shard)):
-        problems += [_problem(file, number, row["key"], text) for text in _row_problems(row, unit["pixel"])]
+    with isolation.calls(unit["isolated"]) as call:
+        for number, row in enumerate(_rows(shard)):
+            problems += [_problem(file, number, row["key"], text) for text in _row_problems(row, unit["pixel"], call)]
     samples = shard.select(["key", "category", "label", "sha256", "error"]).to_pylist()
     return result | {"whole": True, "samples": samples, "problems": problems}
 
@@ -226,7 +240,7 @@ def _rows(shard: pa.Table) -> Iterator[dict[str, Any]]:
         yield shard.slice(number, 1).to_pylist()[0]
 
 
-def _row_problems(row: dict[str, Any], pixel: bool) -> Iterator[str]:
+def _row_problems(row: dict[str, Any], pixel: bool, call: Call) -> Iterator[str]:
     if row["error"]:
         yield f"no usable image in the source: {row['error']}"
         return
@@ -234,16 +248,15 @@ def _row_problems(row: dict[str, Any], pixel: bool) -> Iterator[str]:
         yield "the image is not the one of its sha256"
         return
     try:
-        image = decode_image(row["image"])
+        size = call(image_size, row["image"])
     except ImageError as error:
         yield str(error)
         return
-    size = (image.height, image.width)
     if size != (row["height"], row["width"]):
         yield f"the image is {size[1]} x {size[0]}, its row says {row['width']} x {row['height']}"
     try:
         if row["mask"] is not None:
-            check_mask(decode_mask(row["mask"], 0), row["label"], size)
+            check_mask(call(decode_mask, row["mask"], 0), row["label"], size)
         elif row["mask_error"]:
             yield f"no usable mask in the source: {row['mask_error']}"
         elif pixel and row["label"] == 1:

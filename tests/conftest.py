@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import object_store
 from tests.golden import recipe
 from zsad_core.settings import ScoringSettings
 
@@ -19,7 +20,25 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
-def ray_session():
+def store_ports():
+    """(of the S3 server, of the proxy before it); the environment names the proxy, for Ray's processes too."""
+    ports = object_store.free_port(), object_store.free_port()
+    os.environ.update(object_store.environment(ports[1]))
+    return ports
+
+
+@pytest.fixture(scope="session")
+def s3_proxy(store_ports):
+    """The proxy before an S3 server; nothing fails but what a test has fail."""
+    server, proxy = object_store.start_server(store_ports[0]), object_store.Proxy(*store_ports)
+    yield proxy
+    proxy.close()
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="session")
+def ray_session(store_ports):
     import ray
 
     from pipelines import engine

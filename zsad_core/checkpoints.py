@@ -40,7 +40,7 @@ def read_facts(path: str) -> dict | None:
             facts = json.loads((file.metadata() or {})[ENTRY])
     except (SafetensorError, OSError) as error:
         raise ZsadError(f"{path}: damaged, no readable safetensors file ({error})") from None
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         raise ZsadError(f"{path}: no checkpoint of a method (`zsad train` and `zsad export` write them)") from None
     wrong = [name for name, kind in FACTS.items() if not isinstance(facts, dict) or type(facts.get(name)) is not kind]
     if wrong:

@@ -7,11 +7,15 @@ that this package brings are in zsad_core/backbones.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import hashlib
 import logging
 import os
+import pickletools
 import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import open_clip
@@ -28,6 +32,10 @@ from zsad_core.errors import UsageError, ZsadError
 Activation = Literal["gelu", "quick_gelu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
 RANDOM = "random"
+
+# Bytes that a file's parts may have beyond its own size: the programs in TorchScript archives are compressed.
+_INFLATED = 2**28
+_LONGEST_TEXT = 1024  # tokens; a table of pairs is made of them
 
 
 class PositionResize(NamedTuple):
@@ -262,6 +270,8 @@ def _clip_by_name(source: str) -> nn.Module:
     if weights not in tags and not os.path.isfile(weights):
         known = ", ".join([*tags, "a file", f"{RANDOM} (untrained)"])
         raise UsageError(f"{source}: no such weights; write {name}:WEIGHTS with one of {known}")
+    if os.path.isfile(weights):
+        _check_archive(weights)
     # open_clip only warns where a tag's weights want QuickGELU and the plain architecture has GELU.
     quick_gelu = bool((open_clip.get_pretrained_cfg(name, weights) or {}).get("quick_gelu"))
     try:
@@ -282,18 +292,21 @@ def _own_clip(source: str, name: str, weights: str) -> nn.Module:
         known = ", ".join([*backbones.tags(name), "a file", f"{RANDOM} (untrained)"])
         raise UsageError(f"{source}: no such weights; write {name}:WEIGHTS with one of {known}")
     try:
-        clip.load_state_dict(read_tensors(file))
+        clip.load_state_dict(tensors := read_tensors(file))
     except RuntimeError as error:
         raise ZsadError(f"{file}: its tensors do not fit {name} ({_first_line(error)})") from None
+    check_finite(file, tensors)
     return clip
 
 
 def _clip_from_file(path: str) -> nn.Module:
     state = read_tensors(path)
     if isinstance(state.get("state_dict"), dict):  # as open_clip's training script saves it
-        state = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+        state = {str(key).removeprefix("module."): value for key, value in state["state_dict"].items()}
     state = {
-        key: value for key, value in state.items() if key not in ("input_resolution", "context_length", "vocab_size")
+        str(key): value
+        for key, value in state.items()
+        if key not in ("input_resolution", "context_length", "vocab_size")
     }
     needed = ["visual.proj", "visual.conv1.weight", "visual.positional_embedding", "token_embedding.weight",
               "positional_embedding", "ln_final.weight", "text_projection"]  # fmt: skip
@@ -305,26 +318,51 @@ def _clip_from_file(path: str) -> nn.Module:
             else "lacking " + ", ".join(missing)
         )
         raise ZsadError(f"{path}: not the state dict of a CLIP ViT in OpenAI's format ({kind})")
+    check_finite(path, state)
     try:
+        _check_widths(state)
         clip = build_model_from_openai_state_dict(dict(state), quick_gelu=True).float()
         clip.load_state_dict(state)  # once more: the builder rounds everything to half precision
-    except (RuntimeError, ValueError, ZeroDivisionError, AssertionError) as error:
+    except Exception as error:  # noqa: BLE001, the builder trusts its tensors
         raise ZsadError(f"{path}: its tensors do not form a CLIP ViT ({_first_line(error)})") from None
     return clip
+
+
+def _check_widths(state: Mapping[str, Tensor]) -> None:
+    """Raises ValueError where the model that the builder would make is larger than the tensors that ask for it."""
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    vision, _, _, patch = shapes["visual.conv1.weight"]
+    (text,) = shapes["ln_final.weight"]
+    _, embedding = shapes["text_projection"]
+    wanted = {
+        "visual.conv1.weight": (vision, 3, patch, patch),
+        "visual.proj": (vision, embedding),
+        "visual.positional_embedding": (shapes["visual.positional_embedding"][0], vision),
+        "token_embedding.weight": (shapes["token_embedding.weight"][0], text),
+        "positional_embedding": (min(shapes["positional_embedding"][0], _LONGEST_TEXT), text),
+        "text_projection": (text, embedding),
+    }
+    for tower, size in (("visual.transformer.resblocks", vision), ("transformer.resblocks", text)):
+        blocks = {key.split(".")[tower.count(".") + 1] for key in state if key.startswith(tower)}
+        wanted |= {f"{tower}.{block}.attn.in_proj_weight": (3 * size, size) for block in blocks or "0"}
+    for key, shape in wanted.items():
+        if shapes.get(key) != shape:
+            raise ValueError(f"{key} is {shapes.get(key)}, not {shape}")
 
 
 def read_tensors(path: str) -> dict:
     """The content of a `.safetensors` file, a TorchScript archive or a `torch.save` file, read without running pickles.
 
-    Raises ZsadError naming the file when it is none of these.
+    Raises ZsadError naming the file when it is none of these, or would take much more memory than its own size.
     """
     if not os.path.isfile(path):
         raise ZsadError(f"{path}: no such file")
     if path.endswith(".safetensors"):
         try:
             return safetensors.torch.load_file(path)
-        except (safetensors.SafetensorError, OSError) as error:
+        except Exception as error:  # noqa: BLE001, so does this, on types that torch lacks
             raise ZsadError(f"{path}: not a readable safetensors file ({_first_line(error)})") from None
+    _check_archive(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenAI's own files are TorchScript archives, which torch calls deprecated
         try:
@@ -332,10 +370,57 @@ def read_tensors(path: str) -> dict:
         except Exception as error:  # noqa: BLE001, broken bytes make it raise nearly anything
             if "TorchScript" not in str(error):
                 raise ZsadError(f"{path}: not a readable checkpoint ({_first_line(error)})") from None
-            loaded = torch.jit.load(path, map_location="cpu").state_dict()
+            try:
+                loaded = torch.jit.load(path, map_location="cpu").state_dict()
+            except Exception as error:  # noqa: BLE001
+                raise ZsadError(f"{path}: not a readable TorchScript archive ({_first_line(error)})") from None
     if not isinstance(loaded, dict):
         raise ZsadError(f"{path}: holds a {type(loaded).__name__} where a dictionary of tensors was expected")
+    for key, value in _tensors(loaded):
+        if not _is_plain(value):
+            raise ZsadError(f"{path}: '{key}' is no plain tensor with all of its values in the file; save it as one")
     return loaded
+
+
+def check_finite(path: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raises ZsadError where one of the weights read from `path` is no tensor of finite floating point numbers."""
+    for key, value in tensors.items():
+        if not isinstance(value, Tensor) or not value.is_floating_point() or not torch.isfinite(value.float()).all():
+            raise ZsadError(f"{path}: '{key}' is no tensor of finite numbers; take an undamaged file")
+
+
+def _check_archive(path: str) -> None:
+    """Raises ZsadError for a zip file that inflates to much more than its size, or that runs a program when loaded."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > os.path.getsize(path) + _INFLATED:
+                raise ZsadError(f"{path}: its compressed parts are too large; save the state dict with torch.save")
+            programs = [archive.read(name) for name in archive.namelist() if "/code/" in name]
+            for name in archive.namelist():
+                if name.endswith(".pkl"):  # torch believes the lengths in it, up to 4 GB
+                    collections.deque(pickletools.genops(archive.read(name)), maxlen=0)
+    except ZsadError:
+        raise
+    except Exception as error:  # noqa: BLE001, both raise nearly anything on broken bytes
+        raise ZsadError(f"{path}: not a readable checkpoint ({_first_line(error)})") from None
+    if any(b"__setstate__" in program for program in programs):
+        raise ZsadError(f"{path}: it would run a program of its own when loaded; save its state dict with torch.save")
+
+
+def _tensors(loaded: dict) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in a dictionary and in those that it holds."""
+    for key, value in loaded.items():
+        inner = value if isinstance(value, dict) else {key: value}
+        yield from ((str(name), each) for name, each in inner.items() if isinstance(each, Tensor))
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether the values are all there: a tensor may also repeat one over any shape, or have a shape alone."""
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _first_line(error: BaseException) -> str:

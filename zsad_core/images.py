@@ -1,15 +1,17 @@
 """Images and masks from their encoded bytes: decoded, oriented by EXIF, in 8 bits, resized as the methods expect.
 
 Whatever is wrong with the bytes comes out as an ImageError with a short reason; nothing broken is passed on half read.
+What would take more than about MAX_BYTES of memory is refused by its header, before a pixel is decoded.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from zsad_core.errors import ZsadError
 
@@ -18,6 +20,28 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 # PIL also opens formats that start other programs (EPS) or hold no picture of pixels; an archive has no use for them.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+
+# Decoding takes up to 8 bytes a pixel, the image in 4 and a converted or turned one beside it: 134 million pixels. Two
+# decoders keep more: JPEG2000's 32 bits of every channel (44 million), WEBP's three canvases (53 million). A progressive
+# JPEG is held in coefficients (107 million).
+MAX_BYTES = 2**30
+BYTES_A_PIXEL = {"JPEG2000": 24, "WEBP": 20}
+PROGRESSIVE = 10
+# Resizing goes through an image as tall as the source and as wide as the result, whatever the source's width.
+MAX_SIDE = 2**17
+
+_ORIENTATION = 0x0112  # of EXIF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # of TIFF
+_STRIP = 2**20  # pixels that are scaled at once
 
 
 class ImageError(ZsadError):
@@ -62,38 +86,64 @@ def _decode(content: bytes, mode: str) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                image.load()  # before its EXIF block is read: PNG may keep that behind the pixels
-                return _to_8_bits(_upright(image)).convert(mode)
+                _check_size(image)
+                image.load()
+                turn = _turn(image)  # of the loaded image: PNG may keep its EXIF block behind the pixels
+                pixels = _to_8_bits(image).convert(mode)
+                image.close()  # frees its pixels before there is a turned copy too
+        return pixels if turn is None else pixels.transpose(turn)
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"not an image ({', '.join(FORMATS)} are read)") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"too many pixels (more than {2 * Image.MAX_IMAGE_PIXELS:,})") from None
+        raise ImageError(f"too many pixels (more than {2 * Image.MAX_IMAGE_PIXELS:,}): cut or reduce it") from None
     except Exception as error:  # noqa: BLE001, PIL's decoders raise nearly anything on broken bytes
-        truncated = "truncated" in str(error).lower()
-        raise ImageError("truncated" if truncated else f"cannot be decoded ({error})") from None
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ImageError("truncated" if "truncated" in reason.lower() else f"cannot be decoded ({reason})") from None
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _check_size(image: Image.Image) -> None:
+    """Raises ImageError for an image, opened but not decoded, that would take too much memory."""
+    usual = PROGRESSIVE if image.info.get("progressive") else 8
+    most = MAX_BYTES // BYTES_A_PIXEL.get(image.format, usual)
+    if image.width * image.height > most:
+        raise ImageError(f"too many pixels ({image.width} x {image.height}; at most {most:,}): cut or reduce it")
+    if max(image.size) > MAX_SIDE:
+        raise ImageError(f"too long ({image.width} x {image.height}; at most {MAX_SIDE:,} pixels a side): cut it")
+    tags = getattr(image, "tag_v2", {})  # a tile is decoded whole, however little of it lies in the image
+    if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0) > most:
+        raise ImageError(
+            f"tiles of too many pixels ({tags[_TILE_WIDTH]} x {tags[_TILE_LENGTH]}): write it with smaller ones"
+        )
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes the image upright."""
     try:
-        return ImageOps.exif_transpose(image)
+        return _TURNS.get(image.getexif().get(_ORIENTATION))
     except Exception:  # noqa: BLE001, a damaged EXIF block must not cost its image
-        return image
+        return None
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """Wider grey scaled to 8 bits (PIL's own conversion clips at 255); every other mode as it is."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
-    values = np.asarray(image)
+    low, high = (bound([bound(strip) for strip in _strips(image)]).item() for bound in (np.min, np.max))
     if image.mode == "F":
-        low, high = float(values.min()), float(values.max())
         if not (0 <= low and high <= 255):
             raise ImageError(f"floating point pixels from {low:g} to {high:g}; 0 to 1 or 0 to 255 can be read")
-        values = values * 255 if high <= 1 else values
+        scaled = (strip * 255 if high <= 1 else strip for strip in _strips(image))
     else:
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"pixels from {values.min()} to {values.max()}; at most 16 bits can be read")
-        values = values / 257
-    return Image.fromarray(np.rint(values).astype(np.uint8))
+        if low < 0 or high > 65535:
+            raise ImageError(f"pixels from {low} to {high}; at most 16 bits can be read")
+        scaled = (strip / 257 for strip in _strips(image))
+    return Image.fromarray(np.concatenate([np.rint(strip).astype(np.uint8) for strip in scaled]))
+
+
+def _strips(image: Image.Image) -> Iterator[np.ndarray]:
+    """The rows of a grey image, few at a time."""
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))

@@ -17,6 +17,7 @@ CODING = "zstd of second differences + 128, low bytes first"  # changes with wha
 # Level 1 codes the bytes' frequencies, which is all there is to gain: level 3 takes longer for no fewer bytes.
 _ZSTD = pa.Codec("zstd", compression_level=1)
 _MIDDLE = np.uint16(128)
+_MOST_PIXELS = 2**26  # of a map or mask that is read: a few bytes can stand for any number of equal ones
 
 
 def quantise(anomaly_map: np.ndarray) -> np.ndarray:
@@ -47,7 +48,7 @@ def encode(codes: np.ndarray) -> bytes:
 
 def decode(blob: bytes, height: int, width: int) -> np.ndarray:
     """Blob -> uint16 codes (height, width); ValueError where the blob is no such map."""
-    size = 2 * height * width
+    size = 2 * _pixels(blob, height, width)
     try:
         content = _ZSTD.decompress(blob, decompressed_size=size)
     except OSError as error:
@@ -68,6 +69,14 @@ def _summed_twice(rows: np.ndarray) -> np.ndarray:
     return sums
 
 
+def _pixels(stored: bytes | None, height: int, width: int) -> int:
+    if stored is None or None in (height, width):
+        raise ValueError("no map or mask, or none of its sides")
+    if height < 1 or width < 1 or height * width > _MOST_PIXELS:
+        raise ValueError(f"a {height} x {width} map or mask: at least 1 and at most {_MOST_PIXELS:,} pixels are read")
+    return height * width
+
+
 def pack_mask(mask: np.ndarray) -> bytes:
     """bool (H, W) -> its bits row by row, eight a byte, most significant bit first (numpy.packbits)."""
     if mask.dtype != np.bool_ or mask.ndim != 2:
@@ -77,7 +86,7 @@ def pack_mask(mask: np.ndarray) -> bytes:
 
 def unpack_mask(packed: bytes, height: int, width: int) -> np.ndarray:
     """Packed bits -> bool (height, width); ValueError where the length does not fit."""
-    pixels = height * width
+    pixels = _pixels(packed, height, width)
     if len(packed) != (pixels + 7) // 8:
         raise ValueError(f"a {height} x {width} mask has {(pixels + 7) // 8} bytes of packed bits, not {len(packed)}")
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=pixels).reshape(height, width).view(np.bool_)

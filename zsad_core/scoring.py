@@ -18,16 +18,19 @@ from zsad_core.methods import method_module
 from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
 
+# What torch's allocator, oneDNN and cuBLAS say of it.
+OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "CUBLAS_STATUS_ALLOC_FAILED")
 LOW_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Scores(NamedTuple):
     """Of n images: `text` and `map` parts of the image score (n,) float64; `codes` (n, M, M) uint16, smoothed maps
-    of the settings' map size."""
+    of the settings' map size; `batch_size`: of the smallest batches that they were computed in, but for the last."""
 
     text: np.ndarray
     map: np.ndarray
     codes: np.ndarray
+    batch_size: int
 
 
 class Scorer:
@@ -63,29 +66,43 @@ class Scorer:
         """Score uint8 pixels (n, S, S, 3); `prompts` are class names, `sha256s` of the images' encoded bytes.
 
         `small_defect` says which images belong to a category of small defects (another k in the map's score).
-        A value that is no number stays one in `text` or `map`; its map's codes are 0. ZsadError where torch.compile
-        was asked for and finds no compiler.
+        A value that is no number stays one in `text` or `map`; its map's codes are 0. Where memory does not suffice,
+        batches are halved for the rest of this call. ZsadError where it does not suffice for one image, and where
+        torch.compile was asked for and finds no compiler.
         """
-        parts = [
-            self._score_batch(pixels[batch], prompts[batch], sha256s[batch], small_defect[batch])
-            for batch in self._batches(len(pixels))
-        ]
-        if not parts:
-            nothing = np.empty(0)
-            return Scores(nothing, nothing, np.empty((0, self.map_size, self.map_size), np.uint16))
-        return Scores(*map(np.concatenate, zip(*parts)))
-
-    def _batches(self, count: int) -> Iterator[slice]:
-        for start in range(0, count, self.settings.batch_size):
-            yield slice(start, start + self.settings.batch_size)
+        nothing = np.empty(0)
+        parts = [(nothing, nothing, np.empty((0, self.map_size, self.map_size), np.uint16))]
+        done, batch_size = 0, self.settings.batch_size
+        while done < len(pixels):
+            batch = slice(done, done + batch_size)
+            given = pixels[batch], prompts[batch], sha256s[batch], small_defect[batch]
+            try:
+                parts.append(self._score_batch(*given, batch_size))
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if len(pixels[batch]) == 1:
+                    raise ZsadError(
+                        f"memory does not suffice for one image of {self.image_size} x {self.image_size} pixels: take "
+                        f"fewer --actors or --samples, or a smaller --image-size ({str(error).splitlines()[0]})"
+                    ) from None
+                batch_size = len(pixels[batch]) // 2
+            else:
+                done += batch_size
+        return Scores(*map(np.concatenate, zip(*parts)), batch_size)
 
     @torch.inference_mode()
     def _score_batch(
-        self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
-    ) -> Scores:
+        self,
+        pixels: np.ndarray,
+        prompts: Sequence[str],
+        sha256s: Sequence[str],
+        small_defect: Sequence[bool],
+        batch_size: int,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = len(pixels)
         if self.settings.compile:  # kernels are made for one number of images: the last batch is filled up
-            last = self.settings.batch_size - count
+            last = batch_size - count
             pixels = np.concatenate([pixels, pixels[-1:].repeat(last, axis=0)])
             prompts, sha256s = [*prompts, *prompts[-1:] * last], [*sha256s, *sha256s[-1:] * last]
         images = normalised(pixels, self.settings.device)
@@ -93,7 +110,7 @@ class Scorer:
         with _compiling() if self.settings.compile else contextlib.nullcontext():
             prediction = self.method(images, prompts, noise)
         text, anomaly_map = (values[:count] for values in prediction)
-        return Scores(text.double().cpu().numpy(), *self.finish(anomaly_map, small_defect))
+        return text.double().cpu().numpy(), *self.finish(anomaly_map, small_defect)
 
     def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
         """`map` and `codes` (see Scores) of unsmoothed maps (B, S, S)."""
@@ -120,6 +137,11 @@ class Scorer:
             "working_bytes": self.method.working_bytes(),
             "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
         }
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of a GPU or of the machine; torch has an exception of its own for the first alone."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 @contextlib.contextmanager

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
-from pipelines import shards, storage
+from pipelines import parquet, shards, storage
 from pipelines.predictions import PREDICTION_SCHEMA, read_predictions
 from zsad_core import heat_maps
 from zsad_core.errors import ZsadError
@@ -115,7 +115,7 @@ def _choose(folder: str) -> list[_Sample]:
             continue
         table = read_predictions(storage.join(folder, name), [*_SCORES, "error"])
         for number, row in enumerate(table.to_pylist()):
-            if row["error"] is None and row["score"] is not None:
+            if row["error"] is None and row["score"] is not None and math.isfinite(row["score"]):
                 by_label = labelled.setdefault(row["category"], {})
                 by_label.setdefault(row["label"], []).append((row["score"], row["key"], name, number))
     categories = sorted(labelled)
@@ -151,7 +151,7 @@ def _read_rows(folder: str, chosen: list[_Sample]) -> list[dict]:
 def _read_images(
     shards_uri: str | None, benchmark: str, chosen: list[_Sample], rows: list[dict]
 ) -> tuple[list[Image.Image | None], str | None]:
-    """The original images, None where one is not found, and a note that says so."""
+    """The original images at the size of the pictures, None where one is not found, and a note that says so."""
     found: list[Image.Image | None] = [None] * len(rows)
     if shards_uri is None:
         return found, "The heat maps stand alone: it is not known where the original images are."
@@ -164,8 +164,9 @@ def _read_images(
             for index, (sample, row) in enumerate(zip(chosen, rows)):
                 content = contents.get(sample.key) if sample.file == name else None
                 if content and hashlib.sha256(content).hexdigest() == row["sha256"]:
-                    found[index] = decode_image(content)
-    except (ZsadError, OSError, pa.ArrowException):
+                    image = decode_image(content)
+                    found[index] = image.resize(heat_maps.fit(image, PICTURE_SIDE), Image.Resampling.BICUBIC)
+    except (ZsadError, parquet.OtherColumns, OSError, pa.ArrowException):
         pass  # what was found until then is shown; the note below says that some are missing
     missing = sum(image is None for image in found)
     if not missing:
@@ -176,22 +177,21 @@ def _read_images(
 def _image_bytes(uri: str) -> dict[str, bytes]:
     """Key -> encoded image of one shard; nothing else of it is fetched."""
     with storage.open_for_reading(uri) as file:
-        table = pq.ParquetFile(file).read(["key", "image"])
+        table = parquet.read(file, shards.SHARD_SCHEMA, ["key", "image"])
     return dict(zip(table["key"].to_pylist(), table["image"].to_pylist()))
 
 
 def _sample(reason: str, row: dict, codes: np.ndarray, image: Image.Image | None, low: float, high: float) -> dict:
     mask = None if row["mask"] is None else unpack_mask(row["mask"], *codes.shape)
-    size = heat_maps.fit(image or Image.new("L", codes.shape[::-1]), PICTURE_SIDE)
+    size = image.size if image else heat_maps.fit(Image.new("L", codes.shape[::-1]), PICTURE_SIDE)
     over = heat_maps.overlay(codes, low, high, size, image, mask if mask is not None and mask.any() else None)
-    original = image and image.resize(size, Image.Resampling.BICUBIC)
     return {
         **{name: row[name] for name in ("key", "category", "defect", "label", "score")},
         "reason": reason,
         "width": size[0],
         "height": size[1],
         "outlined": bool(mask is not None and mask.any()),
-        "image": original and _data_uri("image/webp", heat_maps.webp(original)),
+        "image": image and _data_uri("image/webp", heat_maps.webp(image)),
         "overlay": _data_uri("image/webp", heat_maps.webp(over)),
     }
 

@@ -1,14 +1,19 @@
 """The installed `zsad` command, and one finished run that several tests look at."""
 
+import json
 import os
 import subprocess
 import sys
+from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipelines import storage
 from tests.drawn_source import draw_mvtec
 
-OPTIONS = ["--samples", "1", "--image-size", "64"]
+OPTIONS = ["--method", "local-contrast", "--image-size", "64"]  # its workers start in half the time
 
 
 def zsad(*arguments):
@@ -37,3 +42,42 @@ def finished(shards, tmp_path_factory):
     status, out, err = zsad("evaluate", shards, run, *OPTIONS)
     assert status == 0, err
     return run, out, err
+
+
+def contents(run):
+    """The files of a run (path or URI) by their path in it, but for run.json, which says when and where."""
+    files, _ = storage.list_tree(str(run))
+    return {name: storage.read_bytes(storage.join(str(run), name)) for name in files if name != "run.json"}
+
+
+def keys_of(files):
+    """How often each sample stands in the predictions among `files` (see contents)."""
+    predictions = [content for name, content in files.items() if name.startswith("predictions/")]
+    return Counter(key for each in predictions for key in pq.read_table(pa.BufferReader(each))["key"].to_pylist())
+
+
+@pytest.fixture
+def record_fault(request):
+    """`record_fault(how, found, expected)`: asserts that a disturbed run holds what an undisturbed one does.
+
+    Beforehand it is recorded for the table of tests/repeat_faults.py. `found` and `expected` are the runs' contents, or
+    something else to compare where their keys are given.
+    """
+
+    def record(how, found, expected, keys=None, expected_keys=None):
+        keys, expected_keys = keys or keys_of(found), expected_keys or keys_of(expected)
+        facts = {
+            "fault": request.node.name.removeprefix("test_").replace("_", " "),
+            "how": how,
+            "lost": len(expected_keys.keys() - keys.keys()),
+            "twice": sum(number > 1 for number in keys.values()),
+            "equal": found == expected,
+        }
+        if path := os.environ.get("ZSAD_FAULTS"):
+            with open(path, "a") as file:
+                file.write(json.dumps(facts) + "\n")
+        assert (facts["lost"], facts["twice"]) == (0, 0)
+        assert found.keys() == expected.keys()
+        assert [name for name in found if found[name] != expected[name]] == []
+
+    return record

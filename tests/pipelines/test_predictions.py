@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import storage
+from pipelines import parquet, storage
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, read_predictions, write_predictions
 from zsad_core.errors import ZsadError
 
@@ -100,3 +100,37 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         storage.write_bytes(uri, damaged)
         with pytest.raises(ZsadError, match="a.parquet: damaged prediction file.*evaluate again"):
             read_predictions(uri)
+
+
+def test_keys_of_any_characters_come_back(tmp_path):
+    keys = ["a folder/b c.png", "\u00fc", "u\u0308", "two\nlines", "-x", "k" * 300]
+    odd = pa.Table.from_pylist([row | {"key": key} for row, key in zip(table(6).to_pylist(), keys)], PREDICTION_SCHEMA)
+    write_predictions(str(tmp_path / "a.parquet"), odd, "origin")
+    assert read_predictions(str(tmp_path / "a.parquet")).equals(odd)
+
+
+@pytest.mark.parametrize(("name", "value"), [("key", None), ("category", None), ("label", 7)])
+def test_rows_that_no_prediction_has(tmp_path, name, value):
+    rows = table().to_pylist()
+    rows[2][name] = value
+    write_predictions(str(tmp_path / "a.parquet"), pa.Table.from_pylist(rows, PREDICTION_SCHEMA), "origin")
+    with pytest.raises(ZsadError, match=f"a.parquet: row 2 has the {name} {value}; remove the file and run evaluate"):
+        read_predictions(str(tmp_path / "a.parquet"))
+    assert len(read_predictions(str(tmp_path / "a.parquet"), ["score"])) == 5
+
+
+def test_a_file_that_would_decode_to_too_much(tmp_path, monkeypatch):
+    rows = [row | {"mask": bytes(100_000)} for row in table(50).to_pylist()]
+    write_predictions(str(tmp_path / "a.parquet"), pa.Table.from_pylist(rows, PREDICTION_SCHEMA), "origin")
+    monkeypatch.setattr(parquet, "MAX_BYTES", 2**20)
+    with pytest.raises(ZsadError, match="a.parquet: damaged prediction file .*decode to more than"):
+        read_predictions(str(tmp_path / "a.parquet"))
+    assert len(read_predictions(str(tmp_path / "a.parquet"), ["key"])) == 50  # what is not read may be large
+
+
+def test_a_column_s_name_that_is_no_text(tmp_path):
+    write_predictions(str(tmp_path / "a.parquet"), table(), "origin")
+    content = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(content.replace(b"sha256", b"sh\xff256"))
+    with pytest.raises(ZsadError, match="a.parquet: "):
+        read_predictions(str(tmp_path / "a.parquet"))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import parquet
 from pipelines.shards import SHARD_SCHEMA, find_manifests, is_shard_name, read_shard, shard_name, write_shard
 from zsad_core.errors import UsageError, ZsadError
 
@@ -195,4 +196,94 @@ def test_a_damaged_manifest(tmp_path, text):
     packed(tmp_path)
     (tmp_path / "drawn" / "manifest.json").write_text(text)
     with pytest.raises(ZsadError, match="drawn/manifest.json: not "):
+        find_manifests(str(tmp_path))
+
+
+ODD_KEYS = [
+    "a folder/b c.png", "\u00fc", "u\u0308", "two\nlines", "-x", "--all", "../../etc/passwd", "/etc/passwd", "k" * 300, "'\"\\%*?",
+    "\U0001f9ea \u202e",
+]  # fmt: skip
+
+
+def test_keys_of_any_characters_come_back(tmp_path):
+    rows = [row(key) for key in ODD_KEYS]
+    entry = write_shard(f"{tmp_path}/{shard_name('test', 0, 1)}", rows)
+    assert read_shard(f"{tmp_path}/{entry['name']}", entry).to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": None}, "row 1 has no prompt"),
+        ({"image": None}, "row 1 has neither an image with its sha256 nor an error"),
+        ({"sha256": None}, "row 1 has neither an image with its sha256 nor an error"),
+        ({"label": 7}, "row 1 has a label that is not 0, 1 or null"),
+    ],
+)
+def test_rows_that_break_the_contract(tmp_path, change, message):
+    nullable = pa.schema([field.with_nullable(True) for field in SHARD_SCHEMA])
+    path = tmp_path / "test.parquet"
+    pq.write_table(pa.Table.from_pylist([row("a"), row("b", **change)], schema=nullable), path)
+    with pytest.raises(ZsadError, match=f"{path}: no shard, {message}; pack this benchmark again"):
+        read_shard(str(path))
+
+
+def test_a_shard_that_would_decode_to_too_much(tmp_path, monkeypatch):
+    path = tmp_path / "test.parquet"
+    table = pa.Table.from_pylist([row(str(i), prompt="x" * 5000) for i in range(500)], schema=SHARD_SCHEMA)
+    pq.write_table(table, path, compression="zstd")
+    monkeypatch.setattr(parquet, "MAX_BYTES", 2**20)
+    with pytest.raises(ZsadError, match=f"{path}: not a whole Parquet file .*bytes that decode to more than"):
+        read_shard(str(path))
+
+
+def in_file(**change):
+    return lambda manifest: manifest["files"][0].update(change)
+
+
+def in_category(**change):
+    return lambda manifest: manifest["categories"]["wood"].update(change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *((in_file(name=name), "files, entry 1: name is .*, not a plain file name") for name in (
+            "../test.parquet", "/etc/test.parquet", "a/b.parquet", "a\\b.parquet", "..", "", ".x.parquet", "a\n.parquet", "a\0.parquet",
+            "memory://a.parquet", "a::b.parquet", "test.txt", 5, None,
+        )),
+        *((in_file(rows=rows), "files, entry 1: rows is .*, not a whole number") for rows in (-1, 1.5, "3", True, None, 10**30)),
+        (in_file(bytes=-1), "bytes is -1"),
+        (in_file(sha256="x"), "sha256 is 'x', not a sha256"),
+        (lambda manifest: manifest["files"].append(manifest["files"][0]), "two of its files have one name"),
+        (lambda manifest: manifest.update(files={"a": 1}), "files is .*, not a list"),
+        (lambda manifest: manifest.update(files=[3]), "files, entry 1 is no object"),
+        *((lambda manifest, name=name: manifest.update(benchmark=name), "benchmark is .*, not a plain name") for name in (
+            "..", "../x", "a/b", "/x", "", 3, None, ["x"],
+        )),
+        (in_category(prompt=3), "category 'wood': prompt is 3, not a text"),
+        (in_category(prompt="\ud800"), "surrogates"),
+        (in_category(normal=-1), "category 'wood': normal is -1"),
+        (in_category(expected_normal="many"), "expected_normal is 'many'"),
+        (in_category(small_defect="no"), "small_defect is 'no', not true or false"),
+        (lambda manifest: manifest["categories"].update(x=None), "category 'x' is no object"),
+        (lambda manifest: manifest.update(levels=["other"]), "levels is"),
+        (lambda manifest: manifest.update(warnings=[1]), "warnings is"),
+        (lambda manifest: manifest.update(auxiliary=1), "auxiliary is 1"),
+    ],
+)  # fmt: skip
+def test_manifests_that_lead_elsewhere_or_make_no_sense(tmp_path, change, message):
+    packed(tmp_path)
+    path = tmp_path / "drawn" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ZsadError, match=f"drawn/manifest.json: not a manifest of shards .*{message}.*--overwrite"):
+        find_manifests(str(tmp_path))
+
+
+def test_a_manifest_of_many_brackets(tmp_path):
+    packed(tmp_path)
+    (tmp_path / "drawn" / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(ZsadError, match="drawn/manifest.json: not a manifest of shards"):
         find_manifests(str(tmp_path))

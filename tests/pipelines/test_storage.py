@@ -4,15 +4,25 @@ import hashlib
 import os
 import uuid
 
+import fsspec
+import numpy as np
 import pytest
 
 from pipelines import storage
+from tests.object_store import BUCKET, SECRET
 from zsad_core.errors import UsageError, ZsadError
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def root(request, tmp_path):
-    return str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+    if request.param == "s3":
+        request.getfixturevalue("s3_proxy")
+    folders = {
+        "local": str(tmp_path),
+        "memory": f"memory://{uuid.uuid4().hex}",
+        "s3": f"s3://{BUCKET}/{uuid.uuid4().hex}",
+    }
+    return folders[request.param]
 
 
 def test_writes_and_lists(root):
@@ -121,3 +131,59 @@ def test_paths_are_made_absolute(monkeypatch, tmp_path):
     assert storage.normalise("/a://b/c::d") == "/a:/b/c::d"
     with pytest.raises(UsageError, match="memory is not shared between processes"):
         storage.normalise("memory://a")
+
+
+@pytest.fixture
+def failing_store(s3_proxy, monkeypatch):
+    """A file in the store, which answers 503 from now on."""
+    monkeypatch.setattr(storage, "PAUSES", (0, 0))
+    uri = f"s3://{BUCKET}/{uuid.uuid4().hex}/x.bin"
+    storage.write_bytes(uri, b"123")
+    s3_proxy.fault = lambda method, path: "503"
+    yield uri
+    s3_proxy.fault = lambda method, path: None
+
+
+def test_a_store_that_keeps_failing_is_named(failing_store):
+    for operation in (storage.exists, storage.list_names, storage.list_tree, storage.sha256, storage.read_json):
+        with pytest.raises(ZsadError, match=f"^{failing_store}: cannot be read .the storage failed: ") as raised:
+            operation(failing_store)
+        assert SECRET not in str(raised.value)
+    with pytest.raises(OSError, match="the storage failed"):
+        storage.read_bytes(failing_store)
+    with pytest.raises(ZsadError, match=f"^{failing_store}: cannot be written .the storage failed: "):
+        storage.write_bytes(failing_store, b"")
+
+
+def test_a_bucket_that_is_not_there_and_credentials_that_are_not(s3_proxy, monkeypatch, tmp_path):
+    with pytest.raises(
+        ZsadError, match="s3://no-such-bucket/x: cannot be written .The specified bucket does not exist"
+    ):
+        storage.write_bytes("s3://no-such-bucket/x", b"")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(ZsadError, match=f"s3://{BUCKET}/x: cannot be written .*Unable to locate credentials"):
+        storage.write_bytes(f"s3://{BUCKET}/x", b"")
+    (tmp_path / "credentials").write_text(f"[inspector]\naws_access_key_id = a\naws_secret_access_key = {SECRET}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "inspector")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    storage.write_bytes(f"s3://{BUCKET}/x", b"")
+    monkeypatch.undo()
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def test_large_files_are_sent_in_parts(s3_proxy):
+    """Above 100 MB; what the store holds is whole, and nothing is there before the last part."""
+    sent = []
+    s3_proxy.fault = lambda method, path: sent.append((method, "partNumber" in path))
+    content = np.random.default_rng(0).bytes(110_000_000)
+    uri = f"s3://{BUCKET}/{uuid.uuid4().hex}/large.bin"
+    storage.write_bytes(uri, content)
+    s3_proxy.fault = lambda method, path: None
+    assert sent.count(("PUT", True)) == 3
+    assert storage.sha256(uri) == hashlib.sha256(content).hexdigest()

@@ -1,5 +1,11 @@
 """The backbone loader: names, files of every kind, sizes, activation, and what it refuses."""
 
+import json
+import os
+import pickle
+import struct
+import zipfile
+
 import numpy as np
 import open_clip
 import pytest
@@ -8,6 +14,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from tests.golden import recipe
+from zsad_core import clip
 from zsad_core.clip import backbone_names, load_backbone
 from zsad_core.errors import UsageError, ZsadError
 
@@ -164,3 +171,132 @@ def test_files_that_are_no_weights(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ZsadError, match=f"{name}: not a readable"):
         load_backbone(str(tmp_path / name))
+
+
+class Programme:
+    """Pickled, it makes a folder where it is loaded."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def archive(path, **parts):
+    """A zip file of entries in a folder, as torch's are."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(f"archive/{name.replace('_', '.')}", content)
+
+
+@pytest.mark.parametrize("kind", ["zip", "plain pickle", "old torch.save", "TorchScript"])
+def test_pickles_are_never_run(tmp_path, kind):
+    path, made = tmp_path / "clip.pt", tmp_path / "made"
+    programme = pickle.dumps({"visual.proj": Programme(made)}, protocol=2)
+    if kind == "plain pickle":
+        path.write_bytes(programme)
+    elif kind == "TorchScript":
+        archive(path, data_pkl=programme, constants_pkl=programme, version="3")
+    else:
+        torch.save({"visual.proj": Programme(made)}, path, _use_new_zipfile_serialization=kind == "zip")
+    large = [f"ViT-B-16:{path}"] if kind == "zip" else []  # takes open_clip seconds to build
+    for source in (str(path), f"zsad-small:{path}", *large):
+        with pytest.raises(ZsadError, match="clip.pt: "):
+            load_backbone(source)
+    assert not made.exists()
+    pickle.loads(programme)
+    assert made.exists()  # it would have
+
+
+class Loaded(torch.nn.Module):
+    @torch.jit.export
+    def __getstate__(self):
+        return (1, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[int, bool]):
+        self.training = state[1]
+
+
+def test_archives_that_run_a_programme_when_loaded(tmp_path):
+    torch.jit.save(torch.jit.script(Loaded()), str(tmp_path / "clip.pt"))
+    with pytest.raises(ZsadError, match="clip.pt: it would run a program of its own when loaded"):
+        load_backbone(str(tmp_path / "clip.pt"))
+
+
+def test_a_zip_file_that_inflates(tmp_path, monkeypatch):
+    monkeypatch.setattr(clip, "_INFLATED", 2**20)
+    with zipfile.ZipFile(tmp_path / "clip.pt", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", bytes(2**21))
+    with pytest.raises(ZsadError, match="clip.pt: its compressed parts are too large"):
+        load_backbone(str(tmp_path / "clip.pt"))
+
+
+def test_an_archive_whose_pickle_claims_gigabytes(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "whole.pt"))
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(tmp_path / "clip.pt", "w") as file:
+        for name in whole.namelist():
+            content = b"\x80\2X\xff\xff\xff\xffq" if name.endswith("/data.pkl") else whole.read(name)
+            file.writestr(name, content)
+    with pytest.raises(ZsadError, match="clip.pt: not a readable checkpoint .*expected 4294967295 bytes"):
+        load_backbone(str(tmp_path / "clip.pt"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("positional_embedding", torch.zeros(1).expand(10**6, 64)),
+        ("token_embedding.weight", torch.zeros(1, 64).expand(10**9, 64)),
+        ("visual.proj", torch.zeros(64, 64, device="meta")),
+        ("visual.proj", torch.zeros(64, 64).to_sparse()),
+    ],
+)
+def test_tensors_without_their_values(state, tmp_path, key, value):
+    with pytest.raises(ZsadError, match=f"'{key}' is no plain tensor with all of its values"):
+        load_backbone(saved(tmp_path, state | {key: value}, "pt"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("ln_final.weight", torch.full((64,), torch.nan), "'ln_final.weight' is no tensor of finite numbers"),
+        ("visual.proj", torch.zeros(64, 64, dtype=torch.int64), "'visual.proj' is no tensor of finite numbers"),
+        ("visual.proj", "text", "'visual.proj' is no tensor of finite numbers"),
+        ("visual.conv1.weight", torch.zeros(50_000, 3, 1, 1), "visual.proj is .64, 64., not .50000, 64."),
+        ("visual.conv1.weight", torch.zeros(64, 3, 1, 9999), "visual.conv1.weight is"),
+        ("visual.conv1.weight", torch.zeros(()), "do not form a CLIP ViT"),
+        ("positional_embedding", torch.zeros(9999, 64), "positional_embedding is .9999, 64., not .1024, 64."),
+        ("transformer.resblocks.7.none", torch.zeros(1), "transformer.resblocks.7.attn.in_proj_weight is None"),
+        ("ln_final.weight", torch.zeros(0), "do not form a CLIP ViT"),
+    ],
+)
+def test_tensors_that_ask_for_another_model(state, tmp_path, key, value, message):
+    with pytest.raises(ZsadError, match=f"clip.pt: .*{message}"):
+        load_backbone(saved(tmp_path, state | {key: value}, "pt"))
+
+
+def test_not_a_number_among_weights_of_our_own_architecture(tmp_path):
+    weights = {key: value.clone() for key, value in load_backbone("zsad-small:random").clip.state_dict().items()}
+    weights["logit_scale"] += torch.nan
+    safetensors.torch.save_file(weights, tmp_path / "a.safetensors")
+    with pytest.raises(ZsadError, match="a.safetensors: 'logit_scale' is no tensor of finite numbers"):
+        load_backbone(f"zsad-small:{tmp_path / 'a.safetensors'}")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "length"),
+    [
+        ({"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}, None),
+        ({"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 16]}, None),
+        ({"dtype": "F99", "shape": [4], "data_offsets": [0, 16]}, None),
+        ({"dtype": "F32", "shape": [-1], "data_offsets": [0, 16]}, None),
+        ({"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}, 2**62),
+    ],
+)
+def test_heads_of_safetensors_that_lie(tmp_path, tensor, length):
+    head = json.dumps({"visual.proj": tensor}).encode()
+    content = struct.pack("<Q", length or len(head)) + head + bytes(16)
+    (tmp_path / "clip.safetensors").write_bytes(content)
+    with pytest.raises(ZsadError, match="clip.safetensors: not a readable safetensors file"):
+        load_backbone(str(tmp_path / "clip.safetensors"))

@@ -1,7 +1,12 @@
 """Decoding against the EXIF definition, exact colour values and a brute-force resize; every kind of broken bytes."""
 
 import io
+import struct
+import subprocess
+import sys
+import tracemalloc
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from zsad_core import images
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError, decode_image, decode_mask, encode_mask, image_pixels, mask_pixels
 
@@ -234,3 +240,127 @@ def test_encoded_masks_are_1_bit_and_come_back(height, width, seed):
     content = encode_mask(mask)
     assert Image.open(io.BytesIO(content)).mode == "1"
     assert (decode_mask(content, 0) == mask).all() and (decode_mask(content, 128) == mask).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "bytes_a_pixel"),
+    [
+        ("PNG", {}, 8),
+        ("TIFF", {}, 8),
+        ("JPEG", {}, 8),
+        ("JPEG", {"progressive": True}, 10),
+        ("WEBP", {}, 20),
+        ("JPEG2000", {}, 24),
+    ],
+)
+def test_the_limit_is_of_memory(monkeypatch, kind, options, bytes_a_pixel):
+    content = encoded(PHOTO, kind, **options)
+    monkeypatch.setattr(images, "MAX_BYTES", bytes_a_pixel * 9 * 6)
+    assert decoded(content).shape == PHOTO.shape
+    monkeypatch.setattr(images, "MAX_BYTES", bytes_a_pixel * 9 * 6 - 1)
+    with pytest.raises(ImageError, match=r"too many pixels \(9 x 6; at most 53\): cut or reduce it"):
+        decode_image(content)
+
+
+def png_of_size(width, height):
+    """A header that claims a size, and no pixels."""
+    head = b"IHDR" + struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">L", 13) + head + struct.pack(">L", zlib.crc32(head)) + b"\0\0\0\x09IDAT"
+
+
+def test_sizes_are_refused_by_the_header_alone():
+    with pytest.raises(ImageError, match="truncated"):  # 100 million pixels are no reason
+        decode_image(png_of_size(12_500, 8_000))
+    for size in [(12_500, 11_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1)]:
+        with pytest.raises(ImageError, match="too many pixels"):
+            decode_image(png_of_size(*size))
+    with pytest.raises(ImageError, match=r"too long \(10 x 140000; at most 131,072 pixels a side\)"):
+        mask_pixels(png_of_size(10, 140_000), 4)
+
+
+def tiff(entries, data):
+    """A TIFF file of one directory of numbers (tag, value) and some data; `data` as a value is where that begins."""
+    start = 8 + 2 + 12 * len(entries) + 4
+    found = [(tag, start if value is data else value) for tag, value in sorted(entries.items())]
+    directory = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in found)
+    return b"II*\0" + struct.pack("<LH", 8, len(entries)) + directory + bytes(4) + data
+
+
+def test_a_tile_that_is_larger_than_its_image():
+    data = zlib.compress(bytes(64 * 64))
+    sizes = {256: 8, 257: 8, 258: 8, 259: 8, 262: 1, 277: 1, 322: 64, 323: 64, 324: data, 325: len(data)}
+    assert decoded(tiff(sizes, data)).shape == (8, 8, 3)
+    with pytest.raises(ImageError, match=r"tiles of too many pixels \(65536 x 65536\)"):
+        decode_image(tiff(sizes | {322: 65536, 323: 65536}, data))
+
+
+def peak(content):
+    """The most Python memory that refusing an image takes."""
+    tracemalloc.start()
+    with pytest.raises(ImageError):
+        decode_image(content)
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return highest
+
+
+@pytest.mark.skipif(tuple(map(int, Image.__version__.split(".")[:2])) < (12, 3), reason="older PIL reads it all")
+def test_tags_that_all_hold_the_whole_file():
+    content = b"II*\0" + struct.pack("<LH", 8, 5000)
+    content += b"".join(struct.pack("<HHLL", tag, 1, 60_000, 8) for tag in range(400, 5400)) + bytes(4)
+    assert peak(content) < 2**25
+
+
+@pytest.mark.parametrize("chunk", [b"zTXt" + b"k\0\0", b"iTXt" + b"k\0\1\0\0\0", b"iCCP" + b"k\0\0"])
+def test_texts_that_inflate(chunk):
+    chunk += zlib.compress(bytes(2**26))
+    photo = encoded(PHOTO)
+    packed = struct.pack(">L", len(chunk) - 4) + chunk + struct.pack(">L", zlib.crc32(chunk))
+    assert peak(photo[:33] + packed + photo[33:]) < 2**24
+
+
+def test_a_size_that_the_codestream_does_not_have():
+    content = encoded(np.zeros((64, 64, 3), np.uint8), "JPEG2000")
+    place = content.index(b"ihdr") + 4
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_image(content[:place] + struct.pack(">LL", 16, 16) + content[place + 8 :])
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP"])
+def test_of_many_frames_the_first_is_the_image(kind):
+    frames = [Image.new("RGB", (9, 6), colour) for colour in ("red", "blue", "black")]
+    content = encoded(frames[0], kind, save_all=True, append_images=frames[1:] * 50)
+    assert np.abs(decoded(content).astype(int) - [255, 0, 0]).max() <= 8
+
+
+def test_wide_values_are_scaled_few_rows_at_a_time(monkeypatch):
+    monkeypatch.setattr(images, "_STRIP", 10)
+    values = RNG.integers(0, 65536, (11, 5)).astype(np.uint16)
+    assert (decoded(encoded(values)) == grey_rgb(np.rint(values / 257))).all()
+    assert (decoded(encoded(values.astype(np.int32), "TIFF")) == grey_rgb(np.rint(values / 257))).all()
+    shares = (values / 65535).astype(np.float32)
+    assert (decoded(encoded(shares, "TIFF")) == grey_rgb(np.rint(shares * 255))).all()
+    shares[10, 4] = np.nan
+    with pytest.raises(ImageError, match="from nan to nan"):
+        decode_image(encoded(shares, "TIFF"))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
+def test_memory_of_decoding_and_turning(tmp_path, mode):
+    exif, side = Image.Exif(), 4096
+    exif[0x0112] = 6
+    Image.new(mode, (side, side)).save(tmp_path / "a.png", exif=exif, compress_level=1)
+    code = (
+        "import resource, sys; from zsad_core.images import image_pixels; content = open(sys.argv[1], 'rb').read()\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = used(); image_pixels(content, 32); print(used() - before)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
+    taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert taken < 8.5 * side**2 + 2**25
+
+
+def test_reasons_of_decoders_are_one_short_line():
+    with pytest.raises(ImageError) as caught:
+        decode_image(b"P6 " + b"1" * 1_000_000)
+    assert len(str(caught.value)) < 150 and "\n" not in str(caught.value)

@@ -398,3 +398,20 @@ def test_folders_whose_images_are_passed_over_are_named(layout, paths, unread):
 def test_names_of_folders_that_are_categories_are_said():
     with pytest.raises(ZsadError, match=r"04 is no category of BTAD \(known: 01 or metal1, 03 or metal2, 02 or wood"):
         samples_of("BTAD", "04/test/ok/0.bmp")
+
+
+def test_numbers_longer_than_any_image_s():
+    for table in ("id,h\n" + "9" * 5000 + ",1\n", "0,1\n" + "9" * 5000 + ",1\n"):
+        with pytest.raises(ZsadError, match="labels.csv line 2: '9999"):
+            samples_of("HeadCT", "head_ct/000.png", texts={"labels.csv": table})
+
+
+@pytest.mark.parametrize("path", ["../a.png", "/a.png", "a/../../b.png", "..\\a.png", "a\0.png", "..", ""])
+def test_listed_paths_outside_of_the_source(path):
+    with pytest.raises(ZsadError, match="meta.json: test, candle, entry 1: the path .* does not lie inside the source"):
+        samples_of("VisA", "a.png", texts=meta({"candle": [entry(path)]}))
+
+
+def test_a_list_of_many_brackets():
+    with pytest.raises(ZsadError, match="meta.json: not a list of samples"):
+        samples_of("VisA", "a.png", texts={"meta.json": "[" * 100_000})

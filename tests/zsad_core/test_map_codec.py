@@ -96,3 +96,22 @@ def test_masks_of_another_size_or_type_raise():
         unpack_mask(b"abc", 3, 5)
     with pytest.raises(ValueError, match="bool"):
         pack_mask(np.zeros((3, 5), np.uint8))
+
+
+@pytest.mark.parametrize("sides", [(0, 5), (-4, -5), (2**31 - 1, 2**31 - 1), (60_000, 60_000), (None, 5)])
+def test_sides_that_no_map_has_raise(sides):
+    with pytest.raises(ValueError, match="pixels are read|none of its sides"):
+        decode(BLOB, *sides)
+    with pytest.raises(ValueError, match="pixels are read|none of its sides"):
+        unpack_mask(b"abc", *sides)
+
+
+def test_no_map_at_all_raises():
+    for read in (decode, unpack_mask):
+        with pytest.raises(ValueError, match="no map"):
+            read(None, 4, 5)
+
+
+def test_a_blob_that_holds_more_than_the_map_raises():
+    with pytest.raises(ValueError, match="3 x 4"):
+        decode(pa.compress(bytes(10_000_000), codec="zstd", asbytes=True), 3, 4)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -52,7 +54,7 @@ def test_batch_size_changes_nothing(settings, pixels, scores, batch_size):
 def test_order_changes_nothing(settings, pixels, scores):
     order = [3, 0, 4, 2, 1]
     backwards = score(settings, pixels, order)
-    assert_same(backwards, type(scores)(*(values[order] for values in scores)))
+    assert_same(backwards, scores._replace(**{name: getattr(scores, name)[order] for name in ("text", "map", "codes")}))
 
 
 def test_equal_calls_give_equal_bytes(settings, pixels, scores):
@@ -133,3 +135,37 @@ def test_facts_name_weights_and_protocol(settings):
 def test_wrong_settings(settings, change, message):
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(settings, **change)
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+import numpy as np
+from zsad_core.errors import ZsadError
+from zsad_core.scoring import Scorer
+from zsad_core.settings import ScoringSettings
+
+def score(batch_size, pixels):
+    return Scorer(ScoringSettings(method="local-contrast", image_size=256, batch_size=batch_size)).score(
+        pixels, ["pill"] * len(pixels), ["0" * 64] * len(pixels), [False] * len(pixels)
+    )
+
+pixels = np.random.default_rng(0).integers(0, 256, (64, 256, 256, 3), dtype=np.uint8)
+enough = score(4, pixels)
+used = 4096 * int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (used + 100 * 2**20, used + 100 * 2**20))
+short = score(64, pixels)
+assert 1 <= short.batch_size <= 16, short.batch_size
+assert np.array_equal(short.codes, enough.codes) and np.array_equal(short.map, enough.map)
+taken = [bytearray(2**20) for _ in range(95)]
+try:
+    score(1, pixels[:1].repeat(8, axis=1).repeat(8, axis=2))
+except ZsadError as error:
+    print(error)
+"""
+
+
+def test_batches_are_halved_where_memory_is_short():
+    """In a process whose address space the system limits."""
+    done = subprocess.run([sys.executable, "-c", SHORT_OF_MEMORY], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "memory does not suffice for one image of 256 x 256 pixels: take fewer --actors" in done.stdout

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -211,3 +212,24 @@ def test_a_damaged_file_of_curves_is_named(tmp_path, damaged):
     storage.write_bytes(uri, damaged)
     with pytest.raises(ZsadError, match=f"^{uri}: not "):
         page_details({"ours": [str(tmp_path / "run")]}, None)
+
+
+def test_scores_and_maps_that_are_none(tmp_path):
+    scores = [float("nan"), float("inf"), 0.5]
+    rows = [sample("a", 1, number, 0.4) | {"score": score} for number, score in enumerate(scores)]
+    write_run(tmp_path / "run", "odd", rows)
+    write_run(tmp_path / "run", "large", [sample("a", 1, 0, 0.4, map_height=2**30, map_width=2**30)])
+    write_run(tmp_path / "run", "without", [sample("a", 1, 0, 0.4, anomaly_map=None)])
+    maps = page_details({"ours": [str(tmp_path / "run")]}, None)["maps"]
+    assert [each["key"] for each in maps["odd"]["ours"]["samples"]] == ["a/02.png"]
+    assert maps["large"]["ours"]["note"].startswith("No heat maps: a 1073741824 x 1073741824 map")
+    assert maps["without"]["ours"]["note"].startswith("No heat maps: no map")
+    json.dumps(maps, allow_nan=False)
+
+
+def test_shards_of_other_columns_cost_the_images_alone(tmp_path):
+    write_run(tmp_path / "run", "labelled", [sample("a", 1, n, 0.5) for n in range(2)], tmp_path / "shards")
+    for path in (tmp_path / "shards" / "labelled").glob("*.parquet"):
+        pq.write_table(pa.table({"key": [1]}), path)
+    found = page_details({"ours": [str(tmp_path / "run")]}, str(tmp_path / "shards"))["maps"]["labelled"]["ours"]
+    assert found["note"].startswith("2 of 2 heat maps stand alone") and len(found["samples"]) == 2

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import csv
 import io
 import re
 import shutil
@@ -315,3 +316,22 @@ def test_any_name_is_ascii_with_balanced_braces_in_latex(name):
     assert text.isascii() and "\n" not in text
     plain = re.sub(r"\\[\\{}]", "", text)
     assert plain.count("{") == plain.count("}") and not re.search(r"(?<!\\)[&%#_]", text)
+
+
+ODD_NAMES = [
+    "=1+1", "@x,y;z", 'a "quoted" \nline', "</script><script>alert(1)</script>", "a | b\r\n| c", "\u2028 \u202e", "x" * 5000, "\\input{x}",
+    "{{style}}", "<!--",
+]  # fmt: skip
+
+
+def test_categories_of_any_name_come_back_from_csv_and_break_no_table(tmp_path):
+    run = write_run(tmp_path / "r", {"our | <b>set</b>": (("image",), {name: (3, 3) for name in ODD_NAMES})})
+    board = leaderboard([f"@1 | \n<i> {HOSTILE}={run}"])
+    rows = list(csv.DictReader(io.StringIO(leaderboard_csv(board), newline="")))
+    assert {row["category"] for row in rows} == {"", *ODD_NAMES}  # as they are: nothing is taken from a name
+    assert {row["defect"] for row in rows} == {"", "crack"} and {row["kind"] for row in rows} == {"run"}
+    for line in leaderboard_markdown(board).splitlines():
+        assert not re.search(r"(?<!\\)<(?!/?u>)", line)
+        assert not line.startswith("<i>")
+    assert r"\textless" in leaderboard_latex(board) or "$<$" in leaderboard_latex(board)
+    assert all(ord(c) < 128 for c in leaderboard_latex(board))

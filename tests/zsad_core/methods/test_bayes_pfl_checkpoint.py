@@ -1,6 +1,8 @@
 """Bayes-PFL's own checkpoints, and the way to the authors' layout and back."""
 
 import json
+import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from tests.zsad_core.methods.test_bayes_pfl import built, official
 from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save, save_released
+from zsad_core.methods.bayes_pfl.checkpoint import facts_of, load, load_released, save, save_released
 
 
 @pytest.fixture
@@ -161,3 +163,66 @@ def test_an_activation_that_the_authors_program_lacks(bayes_pfl_golden, trained,
     other = built(bayes_pfl_golden, checkpoint=written(trained, tmp_path, activation="quick_gelu"))
     with pytest.raises(ZsadError, match="trained with quick_gelu, the authors' program knows gelu alone"):
         save_released(other, str(tmp_path / "epoch_post_30_2.pth"))
+
+
+class Programme:
+    """Pickled, it makes a folder where it is loaded."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.fixture(scope="module")
+def model(bayes_pfl_golden):
+    """For files that are refused before they change it."""
+    return built(bayes_pfl_golden)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_pickles_are_never_run(bayes_pfl_golden, model, tmp_path, inside):
+    programme = Programme(tmp_path / "made")
+    theirs = official(bayes_pfl_golden) | {"temperature_pixel": programme}
+    torch.save({"MyModel": theirs if inside else programme}, tmp_path / "visa.pth")
+    with pytest.raises(ZsadError, match="visa.pth: not a readable checkpoint"):
+        load_released(model, str(tmp_path / "visa.pth"))
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.tensor([torch.nan]), "'pixel_temperature' is no tensor of finite numbers"),
+        (torch.zeros(1, device="meta"), "'temperature_pixel' is no plain tensor"),
+        (torch.zeros(7), "'temperature_pixel' is .7,."),
+        ("text", "no tensor 'temperature_pixel'"),
+    ],
+)
+def test_weights_of_the_authors_that_are_none(bayes_pfl_golden, model, tmp_path, value, message):
+    torch.save({"MyModel": official(bayes_pfl_golden) | {"temperature_pixel": value}}, tmp_path / "visa.pth")
+    with pytest.raises(ZsadError, match=f"visa.pth: .*{message}"):
+        load_released(model, str(tmp_path / "visa.pth"))
+
+
+def test_own_weights_that_are_none(model, tmp_path):
+    path = written(model, tmp_path)
+    changed(path, lambda tensors, facts: tensors["pixel_temperature"].fill_(torch.inf))
+    with pytest.raises(ZsadError, match="visa.safetensors: 'pixel_temperature' is no tensor of finite numbers"):
+        load(model, path, read_facts(path))
+
+
+@pytest.mark.parametrize("length", [2**62, 10**8, 0])
+def test_a_head_of_another_length_than_it_says(tmp_path, length):
+    path = tmp_path / "visa.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + b'{"__metadata__": {"zsad": "{}"}}')
+    with pytest.raises(ZsadError, match="visa.safetensors: damaged"):
+        read_facts(str(path))
+
+
+def test_facts_of_many_brackets(tmp_path):
+    path = tmp_path / "visa.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path, {"zsad": "[" * 100_000})
+    with pytest.raises(ZsadError, match="visa.safetensors: no checkpoint of a method"):
+        read_facts(str(path))

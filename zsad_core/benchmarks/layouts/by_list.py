@@ -44,9 +44,9 @@ def headct(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         raise nothing(benchmark, "labels.csv and head_ct/NNN.png")
     labels = []
     for line, cells in _rows(tree, table):
-        if line == 1 and not cells[0].isdecimal():  # the names of the columns
+        if line == 1 and not _is_number(cells[0]):  # the names of the columns
             continue
-        if len(cells) != 2 or not cells[0].isdecimal() or cells[1] not in ("0", "1"):
+        if len(cells) != 2 or not _is_number(cells[0]) or cells[1] not in ("0", "1"):
             raise ZsadError(f"{table} line {line}: {','.join(cells)!r} is not an image number and 0 or 1")
         labels.append((int(cells[0]), f"{int(cells[0]):03d}.png", int(cells[1]), f"{table} line {line}"))
     for path, label, place in _numbered(tree, folder, labels):
@@ -109,7 +109,7 @@ def dagm(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         category = category_of(benchmark, name, f"folder {name}")
         beside = [path for path in tree.images_by_folder if plain(path) == plain(f"{folder}/Label")]
         masks = by_stem((path for label in beside for path in tree.images_by_folder[label]), "_label")
-        masks = {int(number): path for number, path in masks.items() if number.isdecimal()}
+        masks = {int(number): path for number, path in masks.items() if _is_number(number)}
         lists = [path for path in tree.files if plain(path) == plain(f"{folder}/Label/Labels.txt")]
         labels = list(_dagm_labels(tree, lists[0])) if lists else []
         if not labels and (lists or not masks):
@@ -121,10 +121,10 @@ def dagm(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
             labels = [
                 (int(stem(path)), "", int(int(stem(path)) in masks), path)
                 for path in tree.images_by_folder[folder]
-                if stem(path).isdecimal()
+                if _is_number(stem(path))
             ]
         for path, label, place in _numbered(tree, folder, labels):
-            mask = masks.get(int(stem(path))) if stem(path).isdecimal() else None
+            mask = masks.get(int(stem(path))) if _is_number(stem(path)) else None
             yield sample(tree, path, category, label, mask, place=place)
 
 
@@ -134,7 +134,7 @@ def _dagm_labels(tree: Tree, table: str) -> Iterator[tuple[int, str, int, str]]:
         if not cells or (line == 1 and len(cells) == 1):  # the first line holds a 1 alone
             continue
         place = f"{table} line {line}"
-        image = next((cell for cell in cells[2:] if is_image_name(cell) and stem(cell).isdecimal()), None)
+        image = next((cell for cell in cells[2:] if is_image_name(cell) and _is_number(stem(cell))), None)
         if image is None or cells[1] not in ("0", "1"):
             raise ZsadError(f"{place}: {text.strip()!r} is not an index, 0 or 1 and an image's name")
         yield int(stem(image)), posixpath.basename(image), int(cells[1]), place
@@ -155,7 +155,7 @@ def curated(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
     try:
         listed = json.loads(tree.text(meta))["test"]
         entries = [(name, number, entry) for name, rows in listed.items() for number, entry in enumerate(rows, 1)]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ZsadError(f'{meta}: not a list of samples, {{"test": {{category: [...]}}}} ({error})') from None
     for name, number, entry in entries:
         place = f"{meta}: test, {name}, entry {number}"
@@ -183,7 +183,7 @@ def _numbered(
     `labels`: number of the image, its file name where none of the folder has this number, label, place.
     """
     paths = tree.images_by_folder[folder]
-    numbered = {int(stem(path)): path for path in paths if stem(path).isdecimal()}
+    numbered = {int(stem(path)): path for path in paths if _is_number(stem(path))}
     labelled = set()
     for number, name, label, place in labels:
         path = numbered.get(number, posixpath.join(folder, name))
@@ -219,3 +219,8 @@ def _rows(tree: Tree, table: str) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
     except csv.Error as error:
         raise ZsadError(f"{table} line {reader.line_num}: not CSV ({error})") from None
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number, and not longer than int() takes."""
+    return text.isdecimal() and len(text) < 100

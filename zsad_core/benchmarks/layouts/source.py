@@ -188,7 +188,7 @@ def category_of(benchmark: Benchmark, source_name: str, place: str) -> Category:
 def inside(path: str, place: str) -> str:
     """A path that a list of samples holds, tidied. Raises ZsadError where it does not lie inside the source."""
     tidy = posixpath.normpath(path.replace("\\", "/"))
-    if not path or tidy.startswith(("../", "/")) or tidy in (".", ".."):
+    if not path or "\0" in path or tidy.startswith(("../", "/")) or tidy in (".", ".."):
         raise ZsadError(f"{place}: the path {path!r} does not lie inside the source")
     return tidy
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zsad_core.checkpoints import ENTRY
-from zsad_core.clip import Activation, read_tensors
+from zsad_core.clip import Activation, check_finite, read_tensors
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods.bayes_pfl.model import BayesPFL
 from zsad_core.settings import split_backbone
@@ -99,6 +99,7 @@ def load(model: BayesPFL, path: str, facts: dict) -> None:
     for key, like in ours.items():
         if tensors[key].shape != like.shape:
             raise _another_backbone(path, key, tensors[key], like, model)
+    check_finite(path, tensors)
     if facts["backbone_sha256"] != (sha256 := backbone.weights_sha256()):
         raise ZsadError(
             f"{path}: made for another backbone: it was trained on {facts['backbone']} with weights "
@@ -123,6 +124,7 @@ def load_released(model: BayesPFL, path: str) -> None:
     if not isinstance(theirs, dict):
         raise ZsadError(f"{path}: not a Bayes-PFL checkpoint (it holds no 'MyModel' with the weights)")
     translated = {key: _translate(key, like, theirs, path, model) for key, like in _method_state(model).items()}
+    check_finite(path, translated)
     model.load_state_dict(translated, strict=False)
 
 

@@ -1,0 +1,375 @@
+"""Runs that are disturbed by real faults end with the bytes of an undisturbed one, or say which row or file failed.
+
+Each test is one repetition; `python -m tests.repeat_faults` repeats them and prints a table.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import predict, storage
+from pipelines.evaluate import evaluate
+from tests.e2e.conftest import contents, keys_of
+from tests.e2e.processes import descendants, title
+from tests.hand_packed import rows_of, write_packed
+from tests.object_store import BUCKET
+from zsad_core.errors import ZsadError
+from zsad_core.settings import ScoringSettings
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
+
+SETTINGS = ScoringSettings(method="local-contrast", image_size=160)
+PROJECT = Path(__file__).parents[2]
+ZSAD = Path(sys.executable).parent / "zsad"
+COMMAND_OPTIONS = ["--method", "local-contrast", "--image-size", "160"]
+REPEATING = "ZSAD_FAULTS" in os.environ  # by the script
+MISSES_ALLOWED = 3  # a task may end before its process is killed
+
+
+@pytest.fixture(autouse=True)
+def described_here(monkeypatch):
+    """A process of its own for it would take seconds, and no fault here is about it."""
+    monkeypatch.setattr("pipelines.evaluate.describe", predict._describe)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return rows_of("drawn", "pill", normal=20, anomalous=20, size=160)
+
+
+@pytest.fixture(scope="module")
+def shards(rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    write_packed(folder, "drawn", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards, ray_session, tmp_path_factory):
+    """The files of an undisturbed run, by their path in it."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipelines.evaluate.describe", predict._describe)
+        evaluate(str(shards), str(run), SETTINGS, [])
+    return contents(str(run))
+
+
+@pytest.fixture
+def judge(record_fault, undisturbed):
+    """`judge(run, how)`: asserts that the run is the undisturbed one, and records it."""
+    return lambda run, how: record_fault(how, contents(run), undisturbed)
+
+
+class Watcher(threading.Thread):
+    """Looks at the processes of this test's Ray until `act(process id, its title)` says that it did its work."""
+
+    def __init__(self, act):
+        super().__init__(daemon=True)
+        self.act, self.acted, self.ended = act, [], threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.01):
+            for process_id in descendants(os.getpid()):
+                if self.act(process_id, title(process_id)):
+                    self.acted.append(process_id)
+                    return
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()
+
+
+def written(run):
+    return len(list(Path(run).glob("predictions/*/*.parquet")))
+
+
+def kill_one(named, run, after=0):
+    """An act: SIGKILL for the first process whose title holds `named`, once `after` prediction files are written."""
+
+    def act(process_id, its_title):
+        if named not in its_title or written(run) < after:
+            return False
+        try:
+            os.kill(process_id, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("step", "after"),
+    [("Map(_read)", 0), ("MapWorker(Map(_Model))", 2), ("Map(_write)", 1)],
+    ids=["read", "model", "write"],
+)
+def test_killed_worker(step, after, shards, undisturbed, judge, tmp_path):
+    for attempt in range(MISSES_ALLOWED):
+        run = str(tmp_path / str(attempt))
+        with Watcher(kill_one(step, run, after)) as watcher:
+            evaluate(str(shards), run, SETTINGS, [], actors=1)
+        judge(run, f"SIGKILL of the process with the title {step}")
+        if watcher.acted:
+            return
+    pytest.fail("no process was killed")
+
+
+def started(shards, run, **options):
+    return subprocess.Popen(
+        [ZSAD, "evaluate", shards, run, *COMMAND_OPTIONS, "--actors", "1"], stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def wait_until(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.005)
+
+
+def test_two_drivers_and_the_first_killed(shards, undisturbed, judge, tmp_path):
+    run = tmp_path / "run"
+    process = started(shards, run)
+    try:
+        wait_until(lambda: written(run), process)
+        with pytest.raises(
+            ZsadError, match=f"run: process {process.pid} on .* is at work there; wait until it has ended"
+        ):
+            evaluate(str(shards), str(run), SETTINGS, [])
+        its_own = descendants(process.pid)
+        assert len(its_own) > 3
+    finally:
+        process.kill()
+        process.communicate()
+    assert 0 < written(run) < 8
+    wait_until_ended(its_own)
+    kept = {path.name: path.stat().st_mtime_ns for path in run.glob("predictions/*/*.parquet")}
+    evaluate(str(shards), str(run), SETTINGS, [])
+    now = {path.name: path.stat().st_mtime_ns for path in run.glob("predictions/*/*.parquet")}
+    assert kept.items() <= now.items()
+    judge(str(run), "a second driver started, the first killed (SIGKILL), started again")
+
+
+def wait_until_ended(process_ids):
+    """The processes of a killed driver end by themselves; two small ones of Ray's look for it once a minute only."""
+    deadline = time.monotonic() + 30
+    while left := [each for each in map(title, process_ids) if each and "Agent" not in each]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+STORE_FAULTS = {
+    "500": "is answered with 500",
+    "503": "is answered with 503",
+    "slow": "waits half a second",
+    "cut": "is cut in the middle of the answer",
+    "deaf": "is carried out and not answered",
+}
+
+
+# One request in three fails: more would take longer, since the client waits between its attempts.
+@pytest.mark.parametrize(
+    "faults",
+    [[each] for each in STORE_FAULTS] if REPEATING else [list(STORE_FAULTS)],
+    ids=",".join,
+)
+def test_store(faults, s3_shards, s3_proxy, undisturbed, judge):
+    """In the script each fault has a run of its own."""
+    run, turn = f"s3://{BUCKET}/runs/{'-'.join(faults)}", itertools.count()
+
+    def fault(method, path):
+        number = next(turn)
+        return faults[number // 3 % len(faults)] if number % 3 == 2 else None
+
+    with failing(s3_proxy, fault):
+        evaluate(s3_shards, run, SETTINGS, [], actors=1)
+    assert s3_proxy.faults > 10
+    judge(
+        run, f"a proxy before the S3 server: every third request {', or '.join(STORE_FAULTS[each] for each in faults)}"
+    )
+
+
+def test_store_away_for_ten_seconds(s3_shards, s3_proxy, undisturbed, judge):
+    run, gone = f"s3://{BUCKET}/runs/away", threading.Event()
+
+    def fault(method, path):
+        if not gone.is_set() and "predictions" in path and method == "PUT":
+            gone.set()
+            fault.until = time.monotonic() + 10
+        return "503" if gone.is_set() and time.monotonic() < fault.until else None
+
+    with failing(s3_proxy, fault):
+        evaluate(s3_shards, run, SETTINGS, [], actors=1)
+    assert s3_proxy.faults
+    judge(run, "a proxy before the S3 server: 503 for ten seconds from the first prediction on")
+
+
+def test_lost_object(s3_shards, s3_proxy, undisturbed, judge):
+    run, lost = f"s3://{BUCKET}/runs/lost", "drawn/test-00003-of-00008.parquet"
+    refused = pytest.raises(ZsadError, match=f"^{s3_shards}/{lost}: no such file; pack this benchmark again")
+    with failing(s3_proxy, lambda method, path: "gone" if path.endswith(lost) else None), refused:
+        evaluate(s3_shards, run, SETTINGS, [], actors=1)
+    assert len(keys_of(contents(run))) == 35
+    evaluate(s3_shards, run, SETTINGS, [], actors=1)
+    judge(run, "a proxy before the S3 server: one shard is not found; started again when it is there")
+
+
+@pytest.fixture(scope="module")
+def s3_shards(shards, s3_proxy):
+    for path in shards.rglob("*"):
+        if path.is_file():
+            storage.write_bytes(f"s3://{BUCKET}/shards/{path.relative_to(shards)}", path.read_bytes())
+    return f"s3://{BUCKET}/shards"
+
+
+class failing:
+    """While inside, the proxy has requests fail by `fault`; its count of faults begins at 0."""
+
+    def __init__(self, proxy, fault):
+        self.proxy, self.fault = proxy, fault
+
+    def __enter__(self):
+        self.proxy.fault, self.proxy.faults = self.fault, 0
+
+    def __exit__(self, *_):
+        self.proxy.fault = lambda method, path: None
+
+
+CAN_MOUNT = subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode == 0
+
+
+ON_A_SMALL_DISK = """
+import subprocess, sys
+from pipelines import evaluate, predict
+from tests.e2e.test_faults import SETTINGS
+from zsad_core.errors import ZsadError
+
+def mount(*options):
+    subprocess.run(["mount", *options, "none", "disk"], check=True)
+
+evaluate.describe = predict._describe
+mount("-t", "tmpfs", "-o", "size=60k")
+try:
+    evaluate.evaluate(sys.argv[1], "disk/run", SETTINGS, [])
+except ZsadError as error:
+    print(error, flush=True)
+subprocess.run(["find", "disk", "-name", "*.tmp"], check=True)
+mount("-o", "remount,size=100m")
+evaluate.evaluate(sys.argv[1], "disk/run", SETTINGS, [])
+subprocess.run(["cp", "-r", "disk/run", "kept"], check=True)
+"""
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="this user may not mount a small disk")
+def test_full_disk(shards, undisturbed, judge, tmp_path):
+    (tmp_path / "disk").mkdir()
+    command = ["unshare", "-rm", sys.executable, "-c", ON_A_SMALL_DISK, str(shards)]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written (No space left on device)" in done.stdout and ".tmp" not in done.stdout
+    judge(str(tmp_path / "kept"), "a disk of 60 kB is full; made larger, started again")
+
+
+POISON = b"kills whoever decodes it"
+# Python runs it at the start of every process whose path begins with its folder.
+POISONED_DECODER = f"""
+import os, signal
+from PIL import Image
+
+opened = Image.open
+
+def open(file, *arguments, **options):
+    if {POISON!r} in file.getvalue():
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return opened(file, *arguments, **options)
+
+Image.open = open
+"""
+
+
+def test_poisoned_samples(rows, record_fault, tmp_path, ray_session):
+    """One of 40 images kills the decoder: it becomes a row that says so, and the others are scored as ever."""
+    poisoned, marked = [dict(row) for row in rows], [dict(row) for row in rows]
+    poisoned[5]["image"] += POISON
+    for row in (poisoned[5], marked[5]):
+        row["sha256"] = hashlib.sha256(poisoned[5]["image"]).hexdigest()
+    marked[5]["error"] = "the process that decodes it dies (SIGSEGV)"
+    write_packed(tmp_path / "poisoned", "drawn", poisoned)
+    write_packed(tmp_path / "marked", "drawn", marked)
+    (tmp_path / "sitecustomize.py").write_text(POISONED_DECODER)
+    process = started(tmp_path / "poisoned", tmp_path / "run", env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "1 of 8 parts of the work lost their process 4 times: once more, by file" in said
+    # Rows and results are those of shards which have these errors from the beginning; files name their shards' hashes.
+    evaluate(str(tmp_path / "marked"), str(tmp_path / "expected"), SETTINGS, [])
+    run, expected = str(tmp_path / "run"), str(tmp_path / "expected")
+    assert sum(row["error"] is not None for row in rows_and_results(run)["rows"]) == 1
+    how = "one image of 40 kills the process that decodes it (SIGSEGV): a row with an error"
+    record_fault(
+        how, rows_and_results(run), rows_and_results(expected), keys_of(contents(run)), keys_of(contents(expected))
+    )
+
+
+def rows_and_results(run):
+    paths = sorted(Path(run).glob("predictions/*/*.parquet"))
+    rows = [row for path in paths for row in pq.read_table(path).to_pylist()]
+    return {"rows": rows, "results": storage.read_json(storage.join(run, "metrics", "results.json"))["benchmarks"]}
+
+
+@pytest.mark.skipif(not REPEATING, reason="takes a minute; tests/zsad_core/test_scoring.py has the batches")
+def test_memory_short(rows, record_fault, ray_session, tmp_path, capsys):
+    """The system gives the actor, which has scored single images, too little for 64 at once."""
+    write_packed(tmp_path / "shards", "drawn", rows[:12], shard_size=1)
+    write_packed(
+        tmp_path / "shards",
+        "many",
+        [row | {"key": f"{row['key']}, {turn}"} for turn in range(2) for row in rows],
+        shard_size=64,
+    )
+    settings = dataclasses.replace(SETTINGS, image_size=518, batch_size=64)
+    enough, short = str(tmp_path / "enough"), str(tmp_path / "short")
+    evaluate(str(tmp_path / "shards"), enough, settings, [], actors=1)
+
+    def limit(process_id, its_title):
+        if "MapWorker(Map(_Model))" not in its_title or written(short) < 2:
+            return False
+        used = resource.getpagesize() * int(Path(f"/proc/{process_id}/statm").read_text().split()[0])
+        resource.prlimit(process_id, resource.RLIMIT_AS, (used + 700 * 2**20, used + 700 * 2**20))
+        return True
+
+    with Watcher(limit) as watcher:
+        evaluate(str(tmp_path / "shards"), short, settings, [], actors=1)
+    assert watcher.acted
+    assert "memory was short: some batches were cut to" in capsys.readouterr().err
+    record_fault("the model's address space is limited (RLIMIT_AS) in mid-run", contents(short), contents(enough))
+
+
+def test_damaged_files(shards, undisturbed, judge, tmp_path):
+    run = tmp_path / "run"
+    evaluate(str(shards), str(run), SETTINGS, [])
+    files = sorted(run.glob("predictions/*/*.parquet"))
+    os.truncate(files[3], 1000)
+    files[4].write_bytes(b"")
+    files[5].unlink()
+    (files[6].parent / f".{files[6].name}.{'0' * 32}.tmp").write_bytes(b"half")
+    counts = sorted(run.glob("metrics/counts/*/*.parquet"))
+    counts[0].write_bytes(counts[0].read_bytes()[:-100])
+    evaluate(str(shards), str(run), SETTINGS, [])
+    judge(str(run), "files cut short, emptied, removed, half-written ones left; started again")
