@@ -97,7 +97,7 @@ def stream(units: list[dict], graph: Callable[[ray.data.Dataset], ray.data.Datas
             break
         if isolated:
             say(
-                f"{len(left)} of {len(units)} parts of the work lost their process {RETRIES + 1} times: once more, by file"
+                f"{len(left)} of {len(units)} parts of the work lost their process or machine {RETRIES + 1} times: once more, by file"
             )
         rows = [{**unit, "number": number, "isolated": isolated} for number, unit in left.items()]
         with warnings.catch_warnings():

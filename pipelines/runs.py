@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines import provenance, storage
+from pipelines.shards import is_plain_name
 from zsad_core import checkpoints
 from zsad_core.benchmarks.table import benchmarks as benchmarks_of_the_table
 from zsad_core.errors import UsageError, ZsadError
@@ -37,7 +38,10 @@ def read_run(run: str) -> dict:
     content = storage.read_json(uri)
     try:
         _ = content["settings"].keys(), content["versions"].keys()
-        for benchmark in content["benchmarks"].values():
+        for name, benchmark in content["benchmarks"].items():
+            names = name, *(file["name"] for file in benchmark["files"])
+            if wrong := [each for each in names if not is_plain_name(each)]:  # paths are made of them
+                raise TypeError(f"{wrong[0]!r:.80} is no plain name")
             _ = benchmark["levels"], benchmark["domain"], benchmark["auxiliary"], benchmark["categories"].keys()
             _ = [(file["name"], file["rows"], file["sha256"]) for file in benchmark["files"]]
     except (LookupError, TypeError, AttributeError) as error:

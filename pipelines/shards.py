@@ -46,6 +46,7 @@ SHARD_SCHEMA = pa.schema(
     ]
 )
 ENCODED = ("image", "mask")  # compressed by their own formats
+REPEATED = ("benchmark", "category", "prompt", "split", "defect")  # in many rows of a shard
 
 PACK_AGAIN = "pack this benchmark again with --overwrite"
 
@@ -88,7 +89,7 @@ def write_shard(uri: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         sink,
         row_group_size=len(rows),
         compression={name: "none" if name in ENCODED else "zstd" for name in SHARD_SCHEMA.names},
-        use_dictionary=others,
+        use_dictionary=list(REPEATED),
         write_statistics=others,
     )
     content = sink.getvalue().to_pybytes()
@@ -226,7 +227,7 @@ def _check_facts(place: str, facts: Any, wanted: dict[str, tuple[Callable[[Any],
             raise ValueError(f"{place}: {name} is {facts.get(name)!r:.80}, not {kind}")
 
 
-def _is_name(value: Any) -> bool:
+def is_plain_name(value: Any) -> bool:
     """Paths are joined from names: none leads to another folder, or means something to a storage."""
     return isinstance(value, str) and bool(re.fullmatch(r"\w[\w. -]*", value))
 
@@ -244,7 +245,7 @@ def _or_none(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _MANIFEST_FACTS = {
-    "benchmark": (_is_name, "a plain name (letters, digits, '_', '-', '.' and blanks)"),
+    "benchmark": (is_plain_name, "a plain name (letters, digits, '_', '-', '.' and blanks)"),
     "domain": (_or_none(_is_text), "a text"),
     "levels": (lambda value: isinstance(value, list) and all(each in LEVELS for each in value), "a list of levels"),
     "auxiliary": (_or_none(_is_text), "a text or null"),
@@ -256,7 +257,10 @@ _MANIFEST_FACTS = {
     "categories": (lambda value: isinstance(value, dict), "an object"),
 }
 _FILE_FACTS = {
-    "name": (lambda value: _is_name(value) and value.endswith(".parquet"), "a plain file name that ends in .parquet"),
+    "name": (
+        lambda value: is_plain_name(value) and value.endswith(".parquet"),
+        "a plain file name that ends in .parquet",
+    ),
     "rows": (_is_count, "a whole number"),
     "bytes": (_is_count, "a whole number"),
     "sha256": (lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)), "a sha256"),

@@ -178,7 +178,7 @@ def read_json(uri: str) -> Any:
     try:
         with _naming(uri):
             return json.loads(_read_existing(uri))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ZsadError(f"{uri}: not valid JSON ({error})") from None
 
 

@@ -44,7 +44,9 @@ def ray_session(store_ports):
     from pipelines import engine
 
     os.environ.pop("RAY_ADDRESS", None)
-    engine.start()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(GOLDEN.parent / "poison"))  # of its processes
+        engine.start()
     yield
     ray.shutdown()
 

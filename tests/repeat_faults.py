@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections import defaultdict
 
-TESTS = ("tests/e2e/test_faults.py", "tests/e2e/test_cluster.py", "tests/e2e/test_commands.py")
+TESTS = ("tests/e2e/test_faults.py", "tests/e2e/test_cluster.py", "tests/e2e/test_training.py")
 HEAD = ("fault", "how it was provoked", "times", "rows lost", "rows twice", "files as of an undisturbed run")
 
 

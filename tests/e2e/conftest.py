@@ -1,4 +1,4 @@
-"""The installed `zsad` command, and one finished run that several tests look at."""
+"""The installed `zsad` command, and an undisturbed run that disturbed ones are compared with."""
 
 import json
 import os
@@ -10,10 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import storage
-from tests.drawn_source import draw_mvtec
+from pipelines import predict, storage
+from pipelines.evaluate import evaluate
+from tests.hand_packed import rows_of, write_packed
+from zsad_core.settings import ScoringSettings
 
-OPTIONS = ["--method", "local-contrast", "--image-size", "64"]  # its workers start in half the time
+# A method whose workers start in half the time, and what it is called with as a command.
+SETTINGS = ScoringSettings(method="local-contrast", image_size=160)
+OPTIONS = ["--method", "local-contrast", "--image-size", "160"]
 
 
 def zsad(*arguments):
@@ -25,23 +29,26 @@ def zsad(*arguments):
 
 
 @pytest.fixture(scope="session")
-def shards(tmp_path_factory):
-    source, folder = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("shards")
-    draw_mvtec(str(source), ["grid", "pill"], normal=4, anomalous=4, size=96)
-    status, out, err = zsad("pack", "--layout", "mvtec", "--name", "drawn", source, folder, "--shard-size", "4")
-    assert status == 0, err
-    assert out.startswith("drawn: 8 normal and 8 anomalous images; categories: 2, shards: 4 (")
-    assert out.endswith(f"MB) in {folder}/drawn\n")
+def rows():
+    return rows_of("drawn", "pill", normal=20, anomalous=20, size=160)
+
+
+@pytest.fixture(scope="session")
+def shards(rows, tmp_path_factory):
+    """Eight shards of five images."""
+    folder = tmp_path_factory.mktemp("shards")
+    write_packed(folder, "drawn", rows)
     return folder
 
 
 @pytest.fixture(scope="session")
-def finished(shards, tmp_path_factory):
-    """An undisturbed run: its folder, standard output and standard error."""
-    run = tmp_path_factory.mktemp("finished") / "run"
-    status, out, err = zsad("evaluate", shards, run, *OPTIONS)
-    assert status == 0, err
-    return run, out, err
+def undisturbed(shards, ray_session, tmp_path_factory):
+    """The contents of a run that nothing disturbed, on the Ray of these tests."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipelines.evaluate.describe", predict._describe)
+        evaluate(str(shards), str(run), SETTINGS, [])
+    return contents(run)
 
 
 def contents(run):

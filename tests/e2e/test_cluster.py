@@ -1,19 +1,18 @@
 """Jobs on a cluster of three nodes write what the embedded Ray writes, also when a node dies; what listens where."""
 
 import functools
-import subprocess
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
 
-from tests.e2e.cluster import BIN, PROJECT, is_loopback, kill, listening, three_nodes
+from tests.e2e.cluster import PROJECT, is_loopback, kill, listening, three_nodes
 from tests.e2e.conftest import OPTIONS, contents
 from tests.e2e.processes import descendants, title
-from tests.hand_packed import rows_of, write_packed
 
-SHARDS = 24
+SHARDS = 8
 
 
 @pytest.fixture(scope="module")
@@ -22,53 +21,23 @@ def cluster():
         yield cluster
 
 
-@pytest.fixture(scope="module")
-def many_shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("many")
-    write_packed(
-        folder,
-        "drawn",
-        [row for name in ("grid", "pill") for row in rows_of("drawn", name, SHARDS // 2, SHARDS // 2)],
-        shard_size=2,
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(many_shards, tmp_path_factory):
-    """A run on the embedded Ray: its folder, and all that its processes listened on."""
-    run = tmp_path_factory.mktemp("undisturbed") / "run"
-    seen, log = set(), run.parent / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen([BIN / "zsad", "evaluate", many_shards, run, *OPTIONS], stdout=output, stderr=output)
-    try:
-        while process.poll() is None:
-            seen |= listening(process.pid)
-            time.sleep(0.5)
-    finally:
-        kill(process)
-    assert process.returncode == 0, log.read_text()
-    return run, seen
-
-
-@pytest.mark.slow
-def test_the_embedded_ray_listens_on_loopback_alone(undisturbed):
-    seen = undisturbed[1]
+def test_the_embedded_ray_listens_on_loopback_alone(ray_session):
+    seen = listening(os.getpid())
     assert any("gcs_server" in command for command, _, _ in seen)
     assert [each for each in seen if not is_loopback(each[1])] == []
 
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_a_submitted_job_survives_the_death_of_a_node(cluster, many_shards, undisturbed, record_fault, tmp_path):
+def test_a_submitted_job_survives_the_death_of_a_node(cluster, shards, undisturbed, record_fault, tmp_path):
     run = tmp_path / "run"
 
     def written():
         return len(list(run.glob("predictions/benchmark=drawn/*.parquet")))
 
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(cluster.submit, "jobs.evaluate", many_shards, run, *OPTIONS)
-        while written() < 3:
+        job = pool.submit(cluster.submit, "jobs.evaluate", shards, run, *OPTIONS)
+        while not written():
             assert not job.done(), job.result().stdout + job.result().stderr
             time.sleep(0.02)
         kill(next(process for process in cluster.workers.values() if holds_a_model(process)))
@@ -78,7 +47,7 @@ def test_a_submitted_job_survives_the_death_of_a_node(cluster, many_shards, undi
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tables: " in done.stdout
     how = "SIGKILL of all processes of a node that holds a model, in a cluster of three"
-    record_fault(how, contents(run), contents(undisturbed[0]))
+    record_fault(how, contents(run), undisturbed)
 
 
 def holds_a_model(node):

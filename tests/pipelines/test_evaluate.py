@@ -26,7 +26,9 @@ from zsad_core.images import image_pixels, mask_pixels
 from zsad_core.methods import bayes_pfl
 from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save
 from zsad_core.scoring import Scorer
+from zsad_core.settings import ScoringSettings
 
+QUICK = ScoringSettings(method="local-contrast", image_size=64)  # where the method does not matter
 CATEGORIES = ["grid", "pill", "wood"]
 
 
@@ -192,20 +194,6 @@ def test_models_and_batches_are_found_from_the_gpus(
     assert recorded["batch_size"] == expected[1] and "gpu_bytes" not in recorded
 
 
-def test_only_shards_that_are_missing_or_wrong_are_done_again(packed, run, settings, tmp_path):
-    copy = str(tmp_path / "run")
-    shutil.copytree(run, copy)
-    files = sorted(files_below(copy, "predictions"))
-    os.unlink(os.path.join(copy, files[1]))
-    with open(os.path.join(copy, files[2]), "r+b") as file:  # as a disk that was full might leave it
-        file.truncate(1000)
-    shutil.copy(os.path.join(copy, files[0]), os.path.join(copy, files[3]))
-    kept = {files[0]: os.stat(os.path.join(copy, files[0])).st_mtime_ns}
-    evaluate(packed, copy, settings, [settings.checkpoint], actors=1)
-    assert files_below(copy, "predictions", "metrics") == files_below(run, "predictions", "metrics")
-    assert {path: os.stat(os.path.join(copy, path)).st_mtime_ns for path in kept} == kept
-
-
 def test_another_run_in_the_folder_is_refused(packed, run, settings):
     before = files_below(run, ".")
     with pytest.raises(ZsadError, match=r"holds another run(.|\n)*settings.seed: 0 \| 5"):
@@ -337,26 +325,26 @@ def spoil_one_image(folder):
     storage.write_json(f"{folder}/manifest.json", manifest)
 
 
-def test_a_shard_without_any_good_image(settings, ray_session, tmp_path):
+def test_a_shard_without_any_good_image(ray_session, tmp_path):
     good = tmp_path / "source" / "pill" / "test" / "good"
     good.mkdir(parents=True)
     for number in range(4):
         (good / f"{number}.png").write_bytes(b"nothing" if number < 2 else encoded("RGB"))
     pack(own_benchmark("bad"), str(tmp_path / "source"), str(tmp_path / "shards"), shard_size=2)
-    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), settings, [settings.checkpoint], actors=1)
+    results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), QUICK, [], actors=1)
     pill = results["benchmarks"]["bad"]["categories"]["pill"]
     assert (pill["images"], pill["left_out"]) == (4, 2)
     assert pill["image"]["auroc"]["value"] is None
 
 
-def test_a_damaged_shard_is_named_and_all_others_are_done(packed, settings, tmp_path):
+def test_a_damaged_shard_is_named_and_all_others_are_done(packed, tmp_path):
     copy = tmp_path / "shards"
     shutil.copytree(packed, copy)
     name = sorted(path.name for path in (copy / "drawn").glob("*.parquet"))[2]
     content = (copy / "drawn" / name).read_bytes()
     (copy / "drawn" / name).write_bytes(content[:-100])
     with pytest.raises(ZsadError, match=f"{name}: not the file that manifest.json names"):
-        evaluate(str(copy), str(tmp_path / "run"), settings, [settings.checkpoint], actors=1)
+        evaluate(str(copy), str(tmp_path / "run"), QUICK, [], actors=1)
     written = sorted(os.path.basename(path) for path in files_below(str(tmp_path / "run"), "predictions"))
     assert written == sorted(path.name for path in (copy / "drawn").glob("*.parquet") if path.name != name)
 

@@ -67,7 +67,19 @@ def test_credentials_are_not_recorded(tmp_path, monkeypatch):
     assert "secret" not in text and text.count("ftp://***@host/shards") == 2
 
 
-@pytest.mark.parametrize("content", [[], {}, {"settings": {}, "versions": {}, "benchmarks": {"HeadCT": {}}}])
+ELSEWHERE = {"HeadCT": HEADCT | {"files": [FILE | {"name": "../../x.parquet"}]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"settings": {}, "versions": {}, "benchmarks": {"HeadCT": {}}},
+        {"settings": {}, "versions": {}, "benchmarks": ELSEWHERE},
+        {"settings": {}, "versions": {}, "benchmarks": {"../HeadCT": HEADCT}},
+    ],
+)
 def test_a_run_json_that_is_none(tmp_path, content):
     (tmp_path / "run.json").write_text(json.dumps(content))
     for use in (lambda run: read_run(run), lambda run: open_run(run, SETTINGS, BENCHMARKS, "shards")):

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import uuid
 
 import fsspec
@@ -187,3 +189,29 @@ def test_large_files_are_sent_in_parts(s3_proxy):
     s3_proxy.fault = lambda method, path: None
     assert sent.count(("PUT", True)) == 3
     assert storage.sha256(uri) == hashlib.sha256(content).hexdigest()
+
+
+FULL_DISK = """
+import os, subprocess, sys
+from pipelines import storage
+from zsad_core.errors import ZsadError
+
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", sys.argv[1]], check=True)
+storage.write_bytes(sys.argv[1] + "/first", bytes(50_000))
+try:
+    storage.write_bytes(sys.argv[1] + "/second", bytes(80_000))
+except ZsadError as error:
+    print(error)
+print(os.listdir(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0,
+    reason="this user may not mount a small disk",
+)
+def test_a_full_disk_is_named_and_nothing_half_written_stays(tmp_path):
+    command = ["unshare", "-rm", sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    said = f"{tmp_path}/second: cannot be written (No space left on device)"
+    assert done.stdout.splitlines() == [said, "['first']"]
