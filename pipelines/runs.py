@@ -38,9 +38,9 @@ def read_run(run: str) -> dict:
     content = storage.read_json(uri)
     try:
         _ = content["settings"].keys(), content["versions"].keys()
-        for name, benchmark in content["benchmarks"].items():
-            names = name, *(file["name"] for file in benchmark["files"])
-            if wrong := [each for each in names if not is_plain_name(each)]:  # paths are made of them
+        for benchmark in content["benchmarks"].values():
+            # Paths are made of them; benchmarks' names are percent-encoded in paths.
+            if wrong := [file["name"] for file in benchmark["files"] if not is_plain_name(file["name"])]:
                 raise TypeError(f"{wrong[0]!r:.80} is no plain name")
             _ = benchmark["levels"], benchmark["domain"], benchmark["auxiliary"], benchmark["categories"].keys()
             _ = [(file["name"], file["rows"], file["sha256"]) for file in benchmark["files"]]

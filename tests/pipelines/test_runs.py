@@ -77,7 +77,6 @@ ELSEWHERE = {"HeadCT": HEADCT | {"files": [FILE | {"name": "../../x.parquet"}]}}
         {},
         {"settings": {}, "versions": {}, "benchmarks": {"HeadCT": {}}},
         {"settings": {}, "versions": {}, "benchmarks": ELSEWHERE},
-        {"settings": {}, "versions": {}, "benchmarks": {"../HeadCT": HEADCT}},
     ],
 )
 def test_a_run_json_that_is_none(tmp_path, content):
