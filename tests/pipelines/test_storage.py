@@ -138,12 +138,15 @@ def test_paths_are_made_absolute(monkeypatch, tmp_path):
 @pytest.fixture
 def failing_store(s3_proxy, monkeypatch):
     """A file in the store, which answers 503 from now on."""
-    monkeypatch.setattr(storage, "PAUSES", (0, 0))
+    monkeypatch.setattr(storage, "PAUSES", (0,))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of botocore itself, which waits longer each time
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     uri = f"s3://{BUCKET}/{uuid.uuid4().hex}/x.bin"
     storage.write_bytes(uri, b"123")
     s3_proxy.fault = lambda method, path: "503"
     yield uri
     s3_proxy.fault = lambda method, path: None
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 def test_a_store_that_keeps_failing_is_named(failing_store):
