@@ -33,6 +33,7 @@ _FINAL_BY_NAME = (
     "ProfileNotFound",
 )  # of botocore, which may be absent
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
+_UNREADABLE = "cannot be read"
 _T = TypeVar("_T")
 
 
@@ -85,11 +86,13 @@ def _ask(filesystem: fsspec.AbstractFileSystem, operation: Callable[..., _T], *a
 
 
 @contextlib.contextmanager
-def _naming(uri: str, what: str = "cannot be read") -> Iterator[None]:
+def _naming(uri: str, what: str = _UNREADABLE) -> Iterator[None]:
     """Has OSErrors come out as a ZsadError that names the URI."""
     try:
         yield
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and what == _UNREADABLE:
+            raise ZsadError(f"{uri}: no such file") from None
         raise ZsadError(f"{uri}: {what} ({error.strerror or error})") from None
 
 
@@ -177,16 +180,9 @@ def open_for_reading(uri: str) -> BinaryIO:
 def read_json(uri: str) -> Any:
     try:
         with _naming(uri):
-            return json.loads(_read_existing(uri))
+            return json.loads(read_bytes(uri))
     except (ValueError, RecursionError) as error:
         raise ZsadError(f"{uri}: not valid JSON ({error})") from None
-
-
-def _read_existing(uri: str) -> bytes:
-    try:
-        return read_bytes(uri)
-    except FileNotFoundError:
-        raise ZsadError(f"{uri}: no such file") from None
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -252,21 +248,14 @@ def local_copy(uri: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="zsad-") as folder:
         target = os.path.join(folder, os.path.basename(path))
         with _naming(uri):
-            try:
-                _ask(filesystem, filesystem.get_file, path, target)
-            except FileNotFoundError:
-                raise ZsadError(f"{uri}: no such file") from None
+            _ask(filesystem, filesystem.get_file, path, target)
         yield target
 
 
 def sha256(uri: str) -> str:
     """Hex digest of a file's content, read piece by piece. Raises ZsadError where it cannot be read."""
     digest = hashlib.sha256()
-    with _naming(uri):
-        try:
-            with open_for_reading(uri) as file:
-                while piece := file.read(2**20):
-                    digest.update(piece)
-        except FileNotFoundError:
-            raise ZsadError(f"{uri}: no such file") from None
+    with _naming(uri), open_for_reading(uri) as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
     return digest.hexdigest()

@@ -357,7 +357,7 @@ def _tensors(state: dict[str, Any]) -> bytes:
 
 
 def _read_state(uri: str) -> dict[str, Any]:
-    from zsad_core.clip import read_tensors
+    from zsad_core.weight_files import read_tensors
 
     with storage.local_copy(uri) as path:
         return read_tensors(path)

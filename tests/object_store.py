@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -134,6 +135,7 @@ class Proxy:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = start_server(PORT)
     print(f"An S3 server with the bucket {BUCKET}, in memory, until Ctrl-C. In another terminal:\n")
     print("export " + " ".join(f"{name}={value}" for name, value in environment(PORT).items()), flush=True)

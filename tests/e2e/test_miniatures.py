@@ -1,6 +1,7 @@
 """What a newcomer runs first: all 15 benchmarks, drawn in their owners' layouts, through every command."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -31,6 +32,8 @@ NORMAL_AND_ANOMALOUS = {
 def test_the_demo_takes_all_benchmarks_from_images_to_a_leaderboard(tmp_path, capsys):
     status, out, err = zsad("demo", tmp_path)
     assert status == 0, err
+    assert "no --checkpoint: taking the weights that zsad brings" in err and "untrained" not in err
+    assert re.search(r"predict: 518 of 518 images, [\d.]+ images/s, .* in all", err)
     for name, (normal, anomalous) in NORMAL_AND_ANOMALOUS.items():
         assert f"{name}: {normal} normal and {anomalous} anomalous images; categories: " in out
     run, board = tmp_path / "run", tmp_path / "leaderboard"

@@ -1,5 +1,6 @@
 """`zsad train` interrupted and killed, all of it and its worker alone: it ends as a training that nothing disturbed."""
 
+import argparse
 import os
 import re
 import shlex
@@ -7,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from jobs import evaluate
 from pipelines import train as pipeline
 from pipelines.auxiliary import choose_validation, packed
 from pipelines.train import Task, carry_out
@@ -21,6 +24,7 @@ from zsad_core.training_settings import TrainingSettings
 BACKBONE = "zsad-small:random"
 OPTIONS = ["--auxiliary", "drawn", "--backbone", BACKBONE, "--image-size", "64", "--epochs", "4", "--batch-size", "3"]
 OPTIONS += ["--threads", "1"]
+RESULTS = ("checkpoint", "losses")
 REPEATING = "ZSAD_FAULTS" in os.environ  # by tests/repeat_faults.py
 
 
@@ -96,7 +100,7 @@ def start(shards, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_a_disturbed_training_ends_as_an_undisturbed_one(shards, start, tmp_path):
+def test_a_disturbed_training_ends_as_an_undisturbed_one(shards, start, record_fault, tmp_path):
     """Interrupted by Ctrl-C, (in the script) killed as a whole, its worker killed: one journey, for a start takes long."""
     state = tmp_path / "run" / "state.pt"
     process = start()
@@ -125,8 +129,14 @@ def test_a_disturbed_training_ends_as_an_undisturbed_one(shards, start, tmp_path
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "Traceback" not in err and len(re.findall("going on behind stage", err)) == 2, err
-    assert results(tmp_path / "run") == undisturbed(shards, tmp_path / "undisturbed")
+    found, expected = results(tmp_path / "run"), undisturbed(shards, tmp_path / "undisturbed")
+    nothing = Counter(("no samples",))
+    how = "a training: Ctrl-C, all of it killed, its worker killed (SIGKILL); started again"
+    record_fault(how, dict(zip(RESULTS, found)), dict(zip(RESULTS, expected)), nothing, nothing)
 
     call = shlex.split(out.splitlines()[-1])
     assert call[:2] == ["zsad", "evaluate"] and call[-2:] == ["--benchmarks", "target"]
+    parser = argparse.ArgumentParser()
+    evaluate.configure(parser)
+    assert parser.parse_intermixed_args(call[2:]).benchmarks == "target"
     assert call[call.index("--checkpoint") + 1] == str(tmp_path / "run" / "checkpoint.safetensors")

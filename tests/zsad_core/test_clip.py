@@ -14,7 +14,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from tests.golden import recipe
-from zsad_core import clip
+from zsad_core import weight_files
 from zsad_core.clip import backbone_names, load_backbone
 from zsad_core.errors import UsageError, ZsadError
 
@@ -226,7 +226,7 @@ def test_archives_that_run_a_programme_when_loaded(tmp_path):
 
 
 def test_a_zip_file_that_inflates(tmp_path, monkeypatch):
-    monkeypatch.setattr(clip, "_INFLATED", 2**20)
+    monkeypatch.setattr(weight_files, "_INFLATED", 2**20)
     with zipfile.ZipFile(tmp_path / "clip.pt", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("archive/data.pkl", bytes(2**21))
     with pytest.raises(ZsadError, match="clip.pt: its compressed parts are too large"):

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from zsad_core.checkpoints import ENTRY
-from zsad_core.clip import Activation, check_finite, read_tensors
+from zsad_core.clip import Activation
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods.bayes_pfl.model import BayesPFL
 from zsad_core.settings import split_backbone
+from zsad_core.weight_files import check_finite, read_tensors
 
 NAME = "bayes-pfl"
 RELEASED_ACTIVATION: Activation = "gelu"  # of the authors' program in both towers, whatever the backbone's own
