@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -14,11 +15,22 @@ ZSAD = "import sys; from jobs.cli import main; sys.exit(main(sys.argv[1:]))"
 
 class Measured(NamedTuple):
     """seconds; `peak`: most bytes that all its processes held together, `private` without what they share (the object
-    store, whose pages count when they are first touched)."""
+    store, whose pages count when they are first touched); `said`: its lines on standard error, `driver`: the bytes of
+    its first process, both with the seconds since its start."""
 
     seconds: float
     peak: int
     private: int
+    said: list[tuple[float, str]]
+    driver: list[tuple[float, int]]
+
+    def first_said(self, pattern: str) -> float:
+        """Seconds at which it first said what the regular expression `pattern` finds."""
+        return next(seconds for seconds, line in self.said if re.search(pattern, line))
+
+    def driver_at(self, wanted: float) -> int:
+        """Bytes of the driver at about that second."""
+        return min(self.driver, key=lambda sample: abs(sample[0] - wanted))[1]
 
 
 def measured(*arguments: str) -> Measured:
@@ -28,22 +40,25 @@ def measured(*arguments: str) -> Measured:
         [sys.executable, "-c", ZSAD, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     peak = private = 0
+    driver = []
 
     def watch() -> None:
         nonlocal peak, private
         while process.poll() is None:
-            held = [_memory(pid) for pid in _family(process.pid)]
-            peak = max(peak, sum(total for total, _ in held))
-            private = max(private, sum(total - shared for total, shared in held))
+            held = {pid: _memory(pid) for pid in _family(process.pid)}
+            driver.append((time.perf_counter() - start, held[process.pid][0]))
+            peak = max(peak, sum(total for total, _ in held.values()))
+            private = max(private, sum(total - shared for total, shared in held.values()))
             time.sleep(1)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    said = process.stderr.read()
+    said = [(time.perf_counter() - start, line.rstrip("\n")) for line in process.stderr]
     if process.wait():
-        raise SystemExit(f"zsad {' '.join(arguments)} ended with {process.returncode}:\n{said}")
+        lines = "\n".join(line for _, line in said)
+        raise SystemExit(f"zsad {' '.join(arguments)} ended with {process.returncode}:\n{lines}")
     watcher.join()
-    return Measured(time.perf_counter() - start, peak, private)
+    return Measured(time.perf_counter() - start, peak, private, said, driver)
 
 
 def _family(pid: int) -> list[int]:

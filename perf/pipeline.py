@@ -126,17 +126,17 @@ def throughput_report(options: argparse.Namespace) -> str:
         before = rate_alone(settings, alone_models, alone_images)
         run = os.path.join(folder, "run")
         call += ["--actors", str(options.models), "--device", options.device]
-        seconds, peak, _ = measured("evaluate", shards, run, *call)
+        whole = measured("evaluate", shards, run, *call)
         after = rate_alone(settings, alone_models, alone_images)
         steady = steady_rate(run, options.shard_size, options.models)
     alone = statistics.mean((before, after))
     rows = [
         [f"the model alone, {alone_models} process(es)", f"{alone:.2f} ({before:.2f}, {after:.2f})", "100.0 %"],
         ["through the pipeline, once loaded", f"{steady:.2f}", f"{steady / alone:.1%}".replace("%", " %")],
-        [f"the whole command, {seconds:.0f} s", f"{options.count / seconds:.2f}", ""],
+        [f"the whole command, {whole.seconds:.0f} s", f"{options.count / whole.seconds:.2f}", ""],
     ]
     head = f"{options.backbone}, {options.precision}, {options.count} PNG images of {options.side} px, "
-    head += f"{options.models} models; peak memory of all processes {peak / 1e9:.1f} GB\n\n"
+    head += f"{options.models} models; peak memory of all processes {whole.peak / 1e9:.1f} GB\n\n"
     return head + markdown_table(["", "images/s", "of the model alone"], rows)
 
 
@@ -174,7 +174,7 @@ def growth_report(counts: list[int]) -> str:
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="zsad-growth-") as folder:
             shards, run = packed(folder, count, 224, GROWTH_SHARD), os.path.join(folder, "run")
-            seconds, peak, private = measured("evaluate", shards, run)
+            seconds, peak, private, *_ = measured("evaluate", shards, run)
             steady = steady_rate(run, GROWTH_SHARD, os.cpu_count())
         memory = [f"{each / 1e9:.2f}" for each in (private, peak)]
         rows.append([f"{count:,}", f"{steady:.1f}", f"{seconds:.0f}", f"{count / seconds:.1f}", *memory])

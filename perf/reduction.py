@@ -134,9 +134,10 @@ def _stored(sizes: list[int]) -> None:
         try:
             _write_run(folder, drawn, size)
             stored = sum(path.stat().st_size for path in folder.rglob("predictions/**/*.parquet"))
-            (first, peak, _), (again, *_) = measured("reduce", str(folder)), measured("reduce", str(folder))
+            first, again = measured("reduce", str(folder)), measured("reduce", str(folder))
             print(
-                f"| {size:,} | {stored / 1e9:.2f} | {first:.0f} | {size / first:,.0f} | {again:.0f} s | {peak / 1e9:.2f} GB |",
+                f"| {size:,} | {stored / 1e9:.2f} | {first.seconds:.0f} | {size / first.seconds:,.0f} "
+                f"| {again.seconds:.0f} s | {first.peak / 1e9:.2f} GB |",
                 flush=True,
             )
         finally:

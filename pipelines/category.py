@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines import engine
 from pipelines.counts import SCORES, read_binned, read_counts
 from pipelines.tables import GROUPS
 from zsad_core.metrics import intervals
@@ -17,7 +18,9 @@ from zsad_core.metrics.image import image_counts, image_influence, image_metrics
 from zsad_core.metrics.pixel import PIXEL_METRICS, PixelCounts, moved_without_each, pixel_metrics
 
 CURVE_POINTS = 101
+PART = 32  # shards that one task reads of a category; with fewer the driver does it itself
 UNKNOWN = -1  # label of an image without one
+_T = TypeVar("_T")
 
 
 class Cell(NamedTuple):
@@ -38,6 +41,11 @@ class Shard(NamedTuple):
 
 Subset = str | None
 """The images that are judged together: those of a defect and all normal ones, or (None) the whole category."""
+
+
+def parts_of(of_shards: list[_T]) -> list[list[_T]]:
+    """Lists of PART, one task each; which they are hangs on nothing but the order, and so do the tables."""
+    return [of_shards[start : start + PART] for start in range(0, len(of_shards), PART)]
 
 
 class CategoryResults(NamedTuple):
@@ -104,10 +112,10 @@ def _pixel_group(
     category: str, images: pa.Table, shards: list[Shard], label: np.ndarray, subsets: dict[Subset, np.ndarray]
 ) -> _Group:
     counted = pc.is_valid(images["regions"]).to_numpy()
-    shard = images["shard"].to_numpy()
-    # Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
-    rows_of = {shards[number]: np.flatnonzero(counted & (shard == number)) for number in np.unique(shard[counted])}
-    whole = _pooled(category, rows_of, subsets)
+    rows = np.flatnonzero(counted)
+    numbers, starts = np.unique(images["shard"].to_numpy()[rows], return_index=True)  # sorted already: by shard
+    rows_of = {shards[number]: part for number, part in zip(numbers, np.split(rows, starts[1:]))}
+    whole = _pooled(category, [*rows_of], [*subsets])
     cells, of_whole = {}, {}
     for subset, moved in _moved(category, rows_of, subsets, whole).items():
         chosen = counted & subsets[subset]
@@ -140,31 +148,57 @@ def _cells(values: dict[str, float], influence: dict[str, np.ndarray], labels: n
     }
 
 
-def _pooled(
-    category: str, rows_of: dict[Shard, np.ndarray], subsets: dict[Subset, np.ndarray]
-) -> dict[Subset, PixelCounts]:
-    """Counts by code of each subset."""
+def _pooled(category: str, shards: list[Shard], subsets: list[Subset]) -> dict[Subset, PixelCounts]:
+    """Counts by code of each subset.
+
+    Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
+    """
     whole = dict.fromkeys(subsets, PixelCounts.empty())
-    for shard in rows_of:
+    for part in engine.in_order(_pooled_part, parts_of(shards), category, subsets):
+        whole = {subset: whole[subset] + part[subset] for subset in subsets}
+    return whole
+
+
+def _pooled_part(shards: list[Shard], category: str, subsets: list[Subset]) -> dict[Subset, PixelCounts]:
+    pooled = dict.fromkeys(subsets, PixelCounts.empty())
+    for shard in shards:
         for group, counts in read_counts(shard.counts, category):
             for subset in subsets:
                 if subset is None or group.label == 0 or (group.label == 1 and group.defect == subset):
-                    whole[subset] += counts
-    return whole
+                    pooled[subset] += counts
+    return pooled
 
 
 def _moved(
     category: str, rows_of: dict[Shard, np.ndarray], subsets: dict[Subset, np.ndarray], whole: dict
 ) -> dict[Subset, dict[str, np.ndarray]]:
     """Subset -> metric -> (n,): metric of the subset - metric without the image; NaN for images outside of it."""
-    moved = {subset: {name: np.full(len(subsets[None]), np.nan) for name in PIXEL_METRICS} for subset in subsets}
-    for shard, rows in rows_of.items():
-        starts, counts = read_binned(shard.images, category)
+    moved = {
+        subset: {name: np.full(len(members), np.nan) for name in PIXEL_METRICS} for subset, members in subsets.items()
+    }
+    chosen = [
+        (shard, {subset: members[rows] for subset, members in subsets.items()}) for shard, rows in rows_of.items()
+    ]
+    rows_of_parts = parts_of([*rows_of.values()])
+    for rows, part in zip(rows_of_parts, engine.in_order(_moved_part, parts_of(chosen), category, whole)):
+        rows = np.concatenate(rows)
         for subset, members in subsets.items():
-            inside = members[rows]
-            for name, values in moved_without_each(whole[subset], counts.of_images(inside), starts).items():
-                moved[subset][name][rows[inside]] = values
+            for name, values in part[subset].items():
+                moved[subset][name][rows[members[rows]]] = values
     return moved
+
+
+def _moved_part(
+    chosen: list[tuple[Shard, dict[Subset, np.ndarray]]], category: str, whole: dict[Subset, PixelCounts]
+) -> dict[Subset, dict[str, np.ndarray]]:
+    """Of shards, and which of their counted images each subset has: what `_moved` gives, of those alone."""
+    moved = {subset: {name: [] for name in PIXEL_METRICS} for subset in whole}
+    for shard, members in chosen:
+        starts, counts = read_binned(shard.images, category)
+        for subset, inside in members.items():
+            for name, values in moved_without_each(whole[subset], counts.of_images(inside), starts).items():
+                moved[subset][name].append(values)
+    return {subset: {name: np.concatenate(each) for name, each in of.items()} for subset, of in moved.items()}
 
 
 def _spread_out(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -6,12 +6,14 @@ import contextlib
 import functools
 import logging
 import os
+import pickle
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import ray
 import ray.data
@@ -21,6 +23,8 @@ from pipelines import interrupt, storage
 from zsad_core.errors import ZsadError
 
 RETRIES = 3  # of a unit whose process or machine dies
+TASKS = 1000  # Ray Data takes some 20 ms of the driver for each: more units than that go several to a task
+_T = TypeVar("_T")
 
 
 def start() -> None:
@@ -51,11 +55,32 @@ def start() -> None:
 
 
 def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 0.5) -> Iterator[dict]:
-    """Yield `work(unit)` for every unit, in the order in which they finish; each runs in a Ray task of its own.
+    """Yield `work(unit)` for every unit, in the order in which they finish, in Ray tasks.
 
     `work` and its results travel between processes: plain values, small results. Errors are raised as `stream` does.
     """
-    return stream(units, lambda dataset: dataset.map(guarded(work), num_cpus=cpus, max_retries=RETRIES))
+
+    def work_through(group: dict) -> dict:
+        done = [guarded(work)({**unit, "isolated": group["isolated"]}) for unit in pickle.loads(group["units"])]
+        return {"done": pickle.dumps(done)}
+
+    size = -(-len(units) // TASKS)
+    numbered = [{**unit, "number": number} for number, unit in enumerate(units)]
+    groups = [numbered[start : start + size] for start in range(0, len(units), size or 1)]
+    rows = [{"name": group[0]["name"], "units": pickle.dumps(group)} for group in groups]
+    failures: list[str] = []
+
+    def graph(dataset: ray.data.Dataset) -> ray.data.Dataset:
+        return dataset.map(guarded(work_through), num_cpus=cpus, max_retries=RETRIES)
+
+    for row in _stream(rows, graph, failures):
+        for result in pickle.loads(row["done"]):
+            if "failure" in result:
+                failures.append(result["failure"])
+            else:
+                del result["number"]
+                yield result
+    _raise(failures)
 
 
 def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:
@@ -89,9 +114,18 @@ def stream(units: list[dict], graph: Callable[[ray.data.Dataset], ray.data.Datas
     RETRIES times more is done once again with `isolated` True, for a step to find out what kills it. ZsadError at the
     end, when all other units are done, that names all failures.
     """
+    failures: list[str] = []
+    yield from _stream(units, graph, failures)
+    _raise(failures)
+
+
+def _stream(
+    units: list[dict], graph: Callable[[ray.data.Dataset], ray.data.Dataset], failures: list[str]
+) -> Iterator[dict]:
+    """`stream`, but for the error at its end: messages are added to `failures`."""
     start()
     ray.data.DataContext.get_current().max_errored_blocks = -1  # a unit that is lost must not end the others
-    left, failures = dict(enumerate(units)), []
+    left = dict(enumerate(units))
     for isolated in (False, True):
         if not left:
             break
@@ -114,6 +148,9 @@ def stream(units: list[dict], graph: Callable[[ray.data.Dataset], ray.data.Datas
     failures += [
         f"{unit['name']}: the process that works on it dies each time; is memory short?" for unit in left.values()
     ]
+
+
+def _raise(failures: list[str]) -> None:
     if failures:
         more = f"\nand {len(failures) - 10} more" if len(failures) > 10 else ""
         raise ZsadError("\n".join(sorted(failures)[:10]) + more)
@@ -124,15 +161,39 @@ def call(function: Callable[..., dict], *arguments: Any, gpu: bool = False) -> d
 
     `gpu`: where there is one, which it may share with anything.
     """
-
-    def guarded_call() -> tuple[dict | None, ZsadError | None]:
-        try:
-            return function(*arguments), None
-        except ZsadError as error:
-            return None, error
-
     start()
-    value, error = ray.get(ray.remote(num_cpus=0.5, num_gpus=0.01 if gpu else 0, max_calls=1)(guarded_call).remote())
+    task = ray.remote(num_cpus=0.5, num_gpus=0.01 if gpu else 0, max_calls=1)(_value_or_error)
+    return _value(task.remote(function, *arguments))
+
+
+def in_order(function: Callable[..., _T], items: Sequence[Any], *shared: Any) -> Iterator[_T]:
+    """Yield `function(item, *shared)` of each item, in their order: here for one item, in Ray tasks for several."""
+    if len(items) <= 1:
+        yield from (function(item, *shared) for item in items)
+        return
+    start()
+    task = ray.remote(num_cpus=1, max_retries=RETRIES)(_value_or_error)
+    arguments = [ray.put(each) for each in (function, *shared)]
+    at_once = max(1, 2 * int(resources()["CPU"]))  # results wait for those before them: not for many
+    waiting: deque[ray.ObjectRef] = deque()
+    for item in items:
+        waiting.append(task.remote(arguments[0], item, *arguments[1:]))
+        if len(waiting) >= at_once:
+            yield _value(waiting.popleft())
+    while waiting:
+        yield _value(waiting.popleft())
+
+
+def _value_or_error(function: Callable[..., _T], *arguments: Any) -> tuple[_T | None, ZsadError | None]:
+    try:
+        return function(*arguments), None
+    except ZsadError as error:
+        return None, error
+
+
+def _value(result: ray.ObjectRef) -> Any:
+    value, error = ray.get(result)
+    interrupt.check()
     if error:
         raise error
     return value

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import engine, storage
-from pipelines.category import CategoryResults, Cell, Shard, category_results
+from pipelines.category import CategoryResults, Cell, Shard, category_results, parts_of
 from pipelines.counts import count_file, read_images
 from pipelines.predictions import made_from, partition_uri, prediction_uri
 from pipelines.runs import read_run
@@ -54,8 +54,8 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
             for file in run["benchmarks"][name]["files"]
         )
         shards = sorted(of_runs, key=lambda shard: shard.name)
-        results["benchmarks"][name], influence, curves[name] = _benchmark_results(name, facts, shards)
-        _write_influence(partition_uri(storage.join(metrics, "influence"), name, "images"), influence)
+        influence = partition_uri(storage.join(metrics, "influence"), name, "images")
+        results["benchmarks"][name], curves[name] = _benchmark_results(name, facts, shards, influence)
     storage.write_json(storage.join(metrics, "curves.json"), curves)
     storage.write_json(storage.join(metrics, "results.json"), results)
     storage.write_bytes(storage.join(metrics, "table.csv"), table_csv(results).encode())
@@ -127,34 +127,46 @@ def _shard(run_uri: str, name: str, benchmark: dict, file: dict) -> Shard:
     return Shard(file["name"], images, counts if "pixel" in benchmark["levels"] else None)
 
 
-def _benchmark_results(name: str, facts: dict, shards: list[Shard]) -> tuple[dict, pa.Table, dict]:
-    """(results, influence of the images, curves) of a benchmark, a category at a time."""
+def _benchmark_results(name: str, facts: dict, shards: list[Shard], influence_uri: str) -> tuple[dict, dict]:
+    """(results, curves) of a benchmark, a category at a time; the influence of the images is written to its file."""
     if not shards:
         raise ZsadError(f"{name}: run.json names no file for it")
-    images = pa.concat_tables(
-        table.append_column("shard", pa.repeat(pa.scalar(number, pa.int32()), len(table)))
-        for number, table in enumerate(read_images(shard.images) for shard in shards)
-    )
+    images = pa.concat_tables(engine.in_order(_numbered_images, parts_of([*enumerate(shards)])))
     _refuse_repeated(name, images)
-    categories, cells, influences, curves = {}, [], [], {}
+    categories, cells, curves = {}, [], {}
+    influences, writer = pa.BufferOutputStream(), None
     for category, declared in facts["categories"].items():
         of_category = images.filter(pc.equal(images["category"], category))
         results = category_results(category, of_category, shards, facts["levels"])
         categories[category] = _counts(of_category, declared, facts["levels"]) | _shown(results, of_category)
         cells.append(results.cells)
-        influences.append(_influence_table(of_category, results.influence))
         curves[category] = results.curves
+        influence = _influence_table(of_category, results.influence)
+        writer = writer or pq.ParquetWriter(influences, influence.schema, compression="zstd")
+        writer.write_table(influence)
+    if writer:
+        writer.close()
+    storage.write_bytes(influence_uri, influences.getvalue().to_pybytes())
     of_benchmark = {
         **{key: facts.get(key) for key in ("domain", "levels", "auxiliary", "variant", "checkpoint")},
         "categories": categories,
         "mean": {group: _mean([each[group] for each in cells]) for group in GROUPS},
     }
-    return of_benchmark, pa.concat_tables(influences), curves
+    return of_benchmark, curves
+
+
+def _numbered_images(numbered: list[tuple[int, Shard]]) -> pa.Table:
+    """The images of some shards, with the numbers of these in a column `shard`."""
+    return pa.concat_tables(
+        table.append_column("shard", pa.repeat(pa.scalar(number, pa.int32()), len(table)))
+        for number, table in ((number, read_images(shard.images)) for number, shard in numbered)
+    )
 
 
 def _refuse_repeated(name: str, images: pa.Table) -> None:
-    key, number = next(iter(Counter(images["key"].to_pylist()).most_common(1)), (None, 0))
-    if number > 1:
+    keys, numbers = pc.value_counts(images["key"]).flatten()
+    if (number := pc.max(numbers).as_py() or 0) > 1:
+        key = keys[pc.index(numbers, number).as_py()]
         raise ZsadError(f"{name}: the image {key} stands there {number} times; merge runs of different images")
 
 
@@ -184,7 +196,7 @@ def _shown(results: CategoryResults, images: pa.Table) -> dict[str, Any]:
     def of_groups(cells: dict[str, dict[str, Cell] | None]) -> dict:
         return {group: of_group and _as_json(of_group) for group, of_group in cells.items()}
 
-    anomalous = Counter(images["defect"].filter(pc.fill_null(pc.equal(images["label"], 1), False)).to_pylist())
+    anomalous = Counter(pc.filter(images["defect"], pc.equal(images["label"], 1)).to_pylist())
     defects = {name: {"images": anomalous[name]} | of_groups(cells) for name, cells in results.defects.items()}
     return of_groups(results.cells) | {"defects": defects}
 
@@ -216,10 +228,5 @@ def _mean_cell(cells: list[Cell]) -> Cell:
 
 def _influence_table(images: pa.Table, influence: dict[str, np.ndarray]) -> pa.Table:
     columns = {name: images[name] for name in ("key", "sha256", "category", "defect", "label")}
-    return pa.table(columns | {name: pa.array(values, from_pandas=True) for name, values in influence.items()})
-
-
-def _write_influence(uri: str, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.combine_chunks(), sink, compression="zstd")
-    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+    columns |= {name: pa.array(values, from_pandas=True) for name, values in influence.items()}
+    return pa.table(columns).combine_chunks()  # chunk borders would show in the pages

@@ -162,7 +162,7 @@ def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardS
                 f"{shard_set.uri}: holds the shards of {shard_set.manifest['benchmark']}, a folder has to be called as "
                 "its benchmark; move it to a folder of its own, or rename it"
             )
-        present = storage.list_names(shard_set.uri)
+        present = set(storage.list_names(shard_set.uri))
         missing = [file["name"] for file in shard_set.manifest["files"] if file["name"] not in present]
         if missing:
             raise ZsadError(

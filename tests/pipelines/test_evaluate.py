@@ -359,19 +359,3 @@ def test_run_json_holds_what_made_the_run(run, settings, packed):
     manifest = storage.read_json(storage.join(packed, "drawn", "manifest.json"))
     assert recorded["benchmarks"]["drawn"]["files"] == manifest["files"]
     assert recorded["versions"]["torch"] == torch.__version__.split("+")[0]
-
-
-def test_errors_of_tasks_come_out_as_they_were(ray_session):
-    def work(unit):
-        if unit["number"] == 3:
-            raise ZsadError("file x, row 3: do this")
-        return unit
-
-    with pytest.raises(ZsadError, match="^file x, row 3: do this$"):
-        list(engine.map_units([{"number": number} for number in range(5)], work))
-
-    def wrong():
-        raise UsageError("write it so")
-
-    with pytest.raises(UsageError, match="^write it so$"):
-        engine.call(wrong)

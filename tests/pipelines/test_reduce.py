@@ -145,6 +145,12 @@ def test_everything_equals_plain_pandas_and_sklearn(run, plain_check, capsys):
     assert "import zsad_core" not in source and "from zsad_core" not in source and "pipelines" not in source
 
 
+def test_shards_that_tasks_share_give_the_same_figures(copied, plain_check, monkeypatch, capsys):
+    monkeypatch.setattr("pipelines.category.PART", 2)
+    reduce([str(copied)])
+    assert plain_check.main(copied) == 0, capsys.readouterr().out
+
+
 def test_the_checker_sees_a_wrong_value(copied, plain_check):
     uri = copied / "metrics" / "results.json"
     results = json.loads(uri.read_text())
