@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import engine
-from pipelines.counts import SCORES, read_binned, read_counts
+from pipelines.counts import SCORES, Group, read_binned, read_counts
 from pipelines.tables import GROUPS
 from zsad_core.metrics import intervals
 from zsad_core.metrics.curves import FPR_LIMIT, pro_curve, roc_curve
@@ -149,24 +149,32 @@ def _cells(values: dict[str, float], influence: dict[str, np.ndarray], labels: n
 
 
 def _pooled(category: str, shards: list[Shard], subsets: list[Subset]) -> dict[Subset, PixelCounts]:
-    """Counts by code of each subset.
-
-    Sums of 1/area are floats: in the order of the shards they are the same whatever ran when.
-    """
-    whole = dict.fromkeys(subsets, PixelCounts.empty())
-    for part in engine.in_order(_pooled_part, parts_of(shards), category, subsets):
-        whole = {subset: whole[subset] + part[subset] for subset in subsets}
+    """Counts by code of each subset."""
+    of_groups: dict[Group, PixelCounts] = {}
+    for part in engine.in_order(f"pixels of {category}", _counts_of_groups, parts_of(shards), category):
+        _add(of_groups, part.items())
+    whole = {}
+    for subset in subsets:
+        members = [counts for group, counts in of_groups.items() if _belongs(group, subset)]
+        whole[subset] = sum(members, PixelCounts.empty())
     return whole
 
 
-def _pooled_part(shards: list[Shard], category: str, subsets: list[Subset]) -> dict[Subset, PixelCounts]:
-    pooled = dict.fromkeys(subsets, PixelCounts.empty())
+def _belongs(group: Group, subset: Subset) -> bool:
+    return subset is None or group.label == 0 or (group.label == 1 and group.defect == subset)
+
+
+def _counts_of_groups(shards: list[Shard], category: str) -> dict[Group, PixelCounts]:
+    of_groups: dict[Group, PixelCounts] = {}
     for shard in shards:
-        for group, counts in read_counts(shard.counts, category):
-            for subset in subsets:
-                if subset is None or group.label == 0 or (group.label == 1 and group.defect == subset):
-                    pooled[subset] += counts
-    return pooled
+        _add(of_groups, read_counts(shard.counts, category))
+    return of_groups
+
+
+def _add(of_groups: dict[Group, PixelCounts], more: Iterable[tuple[Group, PixelCounts]]) -> None:
+    """Sums of 1/area are floats: in the order of the shards they are the same whatever ran when."""
+    for group, counts in more:
+        of_groups[group] = of_groups[group] + counts if group in of_groups else counts
 
 
 def _moved(
@@ -180,7 +188,9 @@ def _moved(
         (shard, {subset: members[rows] for subset, members in subsets.items()}) for shard, rows in rows_of.items()
     ]
     rows_of_parts = parts_of([*rows_of.values()])
-    for rows, part in zip(rows_of_parts, engine.in_order(_moved_part, parts_of(chosen), category, whole)):
+    for rows, part in zip(
+        rows_of_parts, engine.in_order(f"influence in {category}", _moved_part, parts_of(chosen), category, whole)
+    ):
         rows = np.concatenate(rows)
         for subset, members in subsets.items():
             for name, values in part[subset].items():

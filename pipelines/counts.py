@@ -18,7 +18,7 @@ from pipelines.predictions import footer_of, read_predictions
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import LARGEST_CODE, decode, unpack_mask
 from zsad_core.metrics.bins import bin_starts
-from zsad_core.metrics.pixel import PixelCounts
+from zsad_core.metrics.pixel import MapCounts, PixelCounts
 
 # Counts are raw little-endian int64, int64 and float64 by code, of every image or group that is in pixel metrics.
 _COUNTS = {"normal": "<i8", "anomalous": "<i8", "region_weight": "<f8"}
@@ -68,8 +68,7 @@ def count_file(unit: dict) -> dict:
         return unit
     table = read_predictions(uri)
     _check(table, unit)
-    groups: dict[Group, PixelCounts] = {}
-    binned = _count(table, uri, groups) if unit["counts"] else [{}] * len(table)
+    binned, groups = _count(table, uri) if unit["counts"] else ([{}] * len(table), {})
     columns = {name: table[name] for name in ("key", "sha256", "category", "label", "defect", *SCORES)}
     columns["failed"] = pc.is_valid(table["error"])
     columns |= {name: pa.array([row.get(name) for row in binned]) for name in ("bin_starts", "regions", *_COUNTS)}
@@ -143,67 +142,43 @@ def _check(table: pa.Table, unit: dict) -> None:
             )
 
 
-def _count(table: pa.Table, uri: str, groups: dict[Group, PixelCounts]) -> list[dict]:
-    """Adds the images' counts to their groups; returns of each row its regions and binned counts, {} if not counted."""
-    sparse: list[_Sparse | None] = []
-    names = table.select(Group._fields).to_pylist()
-    for number, group in enumerate(names):
-        counts = _counts_of(table, number, uri)
-        sparse.append(counts and _Sparse.of(counts))
+def _count(table: pa.Table, uri: str) -> tuple[list[dict], dict[Group, PixelCounts]]:
+    """(of each row its regions and binned counts, {} where it is not counted; the counts of each group)."""
+    groups = [Group(**row) for row in table.select(Group._fields).to_pylist()]
+    of_rows = _counts_of_maps(table, uri)
+    of_groups: dict[Group, list[MapCounts]] = {}
+    for group, counts in zip(groups, of_rows):
         if counts:
-            group = Group(**group)
-            groups[group] = groups.get(group, PixelCounts.empty()) + counts
+            of_groups.setdefault(group, []).append(counts)
+    summed = {group: PixelCounts.of_maps(maps) for group, maps in of_groups.items()}
     starts = {}
-    for category in sorted({group.category for group in groups}):
-        of_category = [counts for group, counts in groups.items() if group.category == category]
+    for category in sorted({group.category for group in summed}):
+        of_category = [counts for group, counts in summed.items() if group.category == category]
         starts[category] = bin_starts(sum(counts.normal + counts.anomalous for counts in of_category))
-    return [image.binned(starts[row["category"]]) if image else {} for row, image in zip(names, sparse)]
+    return [_binned(counts, starts[group.category]) if counts else {} for group, counts in zip(groups, of_rows)], summed
 
 
-def _counts_of(table: pa.Table, number: int, uri: str) -> PixelCounts | None:
-    """The counts of a row; None where it was not scored or its pixel truth is unknown."""
-    if table["error"][number].is_valid or not table["mask"][number].is_valid:
-        return None
-    height, width = (table[name][number].as_py() for name in ("map_height", "map_width"))
-    try:
-        codes = decode(table["anomaly_map"][number].as_buffer(), height, width)
-        return PixelCounts.of_map(codes, unpack_mask(table["mask"][number].as_buffer(), height, width))
-    except (TypeError, ValueError) as error:
-        key = table["key"][number].as_py()
-        raise ZsadError(
-            f"{uri}: row {key!r}: damaged map or mask ({error}); remove the file and run evaluate again"
-        ) from None
+def _counts_of_maps(table: pa.Table, uri: str) -> list[MapCounts | None]:
+    """The counts of each row; None where it was not scored or its pixel truth is unknown."""
+    found: list[MapCounts | None] = []
+    small = table.select(["key", "map_height", "map_width"]).to_pylist()
+    for row, failed, coded, mask in zip(small, *(table[name] for name in ("error", "anomaly_map", "mask"))):
+        if failed.is_valid or not mask.is_valid:
+            found.append(None)
+            continue
+        size = row["map_height"], row["map_width"]
+        try:
+            found.append(MapCounts.of(decode(coded.as_buffer(), *size), unpack_mask(mask.as_buffer(), *size)))
+        except (TypeError, ValueError) as error:
+            raise ZsadError(
+                f"{uri}: row {row['key']!r}: damaged map or mask ({error}); remove the file and run evaluate again"
+            ) from None
+    return found
 
 
-class _Sparse(NamedTuple):
-    """Counts of one map at the codes that it has: kept, small, until the bins of the shard are known."""
-
-    code: np.ndarray
-    normal: np.ndarray
-    anomalous_code: np.ndarray
-    anomalous: np.ndarray
-    region_weight: np.ndarray
-    regions: int
-
-    @classmethod
-    def of(cls, counts: PixelCounts) -> _Sparse:
-        code, anomalous_code = (np.flatnonzero(each).astype(np.uint16) for each in (counts.normal, counts.anomalous))
-        normal, anomalous = counts.normal[code], counts.anomalous[anomalous_code]
-        weight = counts.region_weight[anomalous_code]
-        return cls(code, normal.astype(np.uint32), anomalous_code, anomalous.astype(np.uint32), weight, counts.regions)
-
-    def binned(self, starts: np.ndarray) -> dict:
-        """The columns of the images file."""
-        place, anomalous_place = (
-            np.searchsorted(starts, code, side="right") - 1 for code in (self.code, self.anomalous_code)
-        )
-        counts = PixelCounts(
-            np.bincount(place, self.normal, len(starts)),
-            np.bincount(anomalous_place, self.anomalous, len(starts)),
-            np.bincount(anomalous_place, self.region_weight, len(starts)),
-            self.regions,
-        )
-        return {"bin_starts": starts.astype("<u2").tobytes()} | _as_bytes(counts)
+def _binned(counts: MapCounts, starts: np.ndarray) -> dict:
+    """The columns of the images file."""
+    return {"bin_starts": starts.astype("<u2").tobytes()} | _as_bytes(counts.binned(starts))
 
 
 def _write(uri: str, table: pa.Table, source: str) -> None:

@@ -166,8 +166,11 @@ def call(function: Callable[..., dict], *arguments: Any, gpu: bool = False) -> d
     return _value(task.remote(function, *arguments))
 
 
-def in_order(function: Callable[..., _T], items: Sequence[Any], *shared: Any) -> Iterator[_T]:
-    """Yield `function(item, *shared)` of each item, in their order: here for one item, in Ray tasks for several."""
+def in_order(label: str, function: Callable[..., _T], items: Sequence[Any], *shared: Any) -> Iterator[_T]:
+    """Yield `function(item, *shared)` of each item, in their order: here for one item, in Ray tasks for several.
+
+    What takes long shows its progress as `label`.
+    """
     if len(items) <= 1:
         yield from (function(item, *shared) for item in items)
         return
@@ -175,13 +178,14 @@ def in_order(function: Callable[..., _T], items: Sequence[Any], *shared: Any) ->
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_value_or_error)
     arguments = [ray.put(each) for each in (function, *shared)]
     at_once = max(1, 2 * int(resources()["CPU"]))  # results wait for those before them: not for many
+    progress = Progress(label, len(items), "parts", patience=10)
     waiting: deque[ray.ObjectRef] = deque()
-    for item in items:
-        waiting.append(task.remote(arguments[0], item, *arguments[1:]))
-        if len(waiting) >= at_once:
+    for number in range(len(items) + at_once):
+        if number < len(items):
+            waiting.append(task.remote(arguments[0], items[number], *arguments[1:]))
+        if number >= at_once and waiting:
             yield _value(waiting.popleft())
-    while waiting:
-        yield _value(waiting.popleft())
+            progress.advance(1)
 
 
 def _value_or_error(function: Callable[..., _T], *arguments: Any) -> tuple[_T | None, ZsadError | None]:
@@ -200,10 +204,13 @@ def _value(result: ray.ObjectRef) -> Any:
 
 
 class Progress:
-    """One line on standard error: done of total, rate, time left. Rewritten on a terminal, now and then in a log."""
+    """One line on standard error: done of total, rate, time left. Rewritten on a terminal, now and then in a log.
 
-    def __init__(self, label: str, total: int, unit: str = "images"):
-        self.label, self.total, self.unit = label, total, unit
+    What is done within `patience` seconds shows nothing.
+    """
+
+    def __init__(self, label: str, total: int, unit: str = "images", patience: float = 0):
+        self.label, self.total, self.unit, self.patience = label, total, unit, patience
         self.done, self.started, self.shown = 0, time.monotonic(), float("-inf")
         self.first: tuple[float, int] | None = None  # when the first were done and how many: workers start before that
         self.terminal = sys.stderr.isatty()
@@ -218,6 +225,8 @@ class Progress:
             self._show(now)
 
     def _show(self, now: float) -> None:
+        if now - self.started < self.patience:
+            return
         finished = self.done >= self.total
         since, before = (self.started, 0) if finished or not self.first else self.first
         line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"

@@ -49,11 +49,12 @@ def read(source: BinaryIO | pa.NativeFile, schema: pa.Schema, columns: list[str]
         source = pa.BufferReader(source.read())  # looked at twice, fetched once
     names = schema.names if columns is None else columns
     file = open_file(source)
+    there = file.schema_arrow  # made anew each time that it is asked for
     for name in names:
-        position = file.schema_arrow.get_field_index(name)
+        position = there.get_field_index(name)
         if position < 0:
             raise OtherColumns(f"it has no column {name}")
-        if (found := file.schema_arrow.field(position).type) != (wanted := schema.field(name).type):
+        if (found := there.field(position).type) != (wanted := schema.field(name).type):
             raise OtherColumns(f"column {name} is {found}, not {wanted}")
     try:
         _check_size(source, names)

@@ -131,7 +131,7 @@ def _benchmark_results(name: str, facts: dict, shards: list[Shard], influence_ur
     """(results, curves) of a benchmark, a category at a time; the influence of the images is written to its file."""
     if not shards:
         raise ZsadError(f"{name}: run.json names no file for it")
-    images = pa.concat_tables(engine.in_order(_numbered_images, parts_of([*enumerate(shards)])))
+    images = pa.concat_tables(engine.in_order(f"images of {name}", _numbered_images, parts_of([*enumerate(shards)])))
     _refuse_repeated(name, images)
     categories, cells, curves = {}, [], {}
     influences, writer = pa.BufferOutputStream(), None

@@ -54,7 +54,7 @@ def test_what_is_called_raises_what_it_raised():
 
 @pytest.mark.parametrize("count", [0, 1, 11])
 def test_items_come_back_in_order(count):
-    found = list(engine.in_order(lambda item, more: (item * more, os.getpid()), list(range(count)), 10))
+    found = list(engine.in_order("items", lambda item, more: (item * more, os.getpid()), list(range(count)), 10))
     assert [value for value, _ in found] == [10 * number for number in range(count)]
     assert all((process == os.getpid()) == (count == 1) for _, process in found)  # one item is not worth a task
 
@@ -65,7 +65,7 @@ def test_an_item_s_error_comes_out_as_it_was():
             raise ZsadError("file y: do that")
         return item
 
-    found = engine.in_order(work, [1, 2, 3])
+    found = engine.in_order("items", work, [1, 2, 3])
     assert next(found) == 1
     with pytest.raises(ZsadError, match="^file y: do that$"):
         next(found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -13,6 +15,62 @@ from zsad_core.metrics.curves import aupro, aupro_200, auroc, average_precision,
 
 CODES = LARGEST_CODE + 1
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
+
+
+class MapCounts(NamedTuple):
+    """What PixelCounts holds, of one map and only at the codes that it has: small, and quick to make and to add.
+
+    `normal` and `anomalous` (uint32) at the codes `code` and `anomalous_code` (uint16, ascending), `region_weight` at the
+    latter.
+    """
+
+    code: np.ndarray
+    normal: np.ndarray
+    anomalous_code: np.ndarray
+    anomalous: np.ndarray
+    region_weight: np.ndarray
+    regions: int
+
+    @classmethod
+    def of(cls, codes: np.ndarray, mask: np.ndarray) -> MapCounts:
+        """Counts of codes uint16 (H, W) where the mask is bool (H, W)."""
+        code, pixels, _ = _by_code(codes.ravel())
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return cls(code, pixels, code[:0], pixels[:0], np.zeros(0), 0)
+        # Labelling only the box that holds all regions saves most of its time.
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        mask, codes = mask[box], codes[box]
+        labels, regions = ndimage.label(mask, _EIGHT_CONNECTED)
+        region = labels[mask]
+        weight = 1 / np.maximum(np.bincount(region), 1)
+        anomalous_code, anomalous, region_weight = _by_code(codes[mask], weight[region])
+        pixels[np.searchsorted(code, anomalous_code)] -= anomalous
+        some = pixels > 0
+        return cls(code[some], pixels[some], anomalous_code, anomalous, region_weight, regions)
+
+    def binned(self, starts: np.ndarray) -> PixelCounts:
+        """In bins that start at the codes `starts` (see metrics.bins)."""
+        place, anomalous_place = (
+            np.searchsorted(starts, code, side="right") - 1 for code in (self.code, self.anomalous_code)
+        )
+        return PixelCounts(
+            np.bincount(place, self.normal, len(starts)).astype(np.int64),
+            np.bincount(anomalous_place, self.anomalous, len(starts)).astype(np.int64),
+            np.bincount(anomalous_place, self.region_weight, len(starts)),
+            self.regions,
+        )
+
+
+def _by_code(codes: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """(codes that occur uint16, how often uint32, sum of their weights) of codes uint16 (n,)."""
+    if codes.size < CODES // 8:  # few: sorting them is less work than going through all codes that there could be
+        code, place, number = np.unique(codes, return_inverse=True, return_counts=True)
+        return code, number.astype(np.uint32), weights if weights is None else np.bincount(place, weights)
+    number = np.bincount(codes, minlength=CODES)
+    code = np.flatnonzero(number)
+    sums = weights if weights is None else np.bincount(codes, weights, CODES)[code]
+    return code.astype(np.uint16), number[code].astype(np.uint32), sums
 
 
 @dataclass(frozen=True)
@@ -30,23 +88,28 @@ class PixelCounts:
 
     @classmethod
     def empty(cls) -> PixelCounts:
-        return cls(np.zeros(CODES, np.int64), np.zeros(CODES, np.int64), np.zeros(CODES), 0)
+        return cls.of_maps([])
 
     @classmethod
     def of_map(cls, codes: np.ndarray, mask: np.ndarray) -> PixelCounts:
         """Counts of one map: codes uint16 (H, W), mask bool (H, W)."""
-        pixels = np.bincount(codes.ravel(), minlength=CODES)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
-            return cls(pixels, np.zeros(CODES, np.int64), np.zeros(CODES), 0)
-        # Labelling only the box that holds all regions saves most of its time.
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        mask, codes = mask[box], codes[box]
-        labels, regions = ndimage.label(mask, _EIGHT_CONNECTED)
-        region, code = labels[mask], codes[mask]
-        weight = 1 / np.maximum(np.bincount(region), 1)
-        anomalous = np.bincount(code, minlength=CODES)
-        return cls(pixels - anomalous, anomalous, np.bincount(code, weight[region], minlength=CODES), regions)
+        return cls.of_maps([MapCounts.of(codes, mask)])
+
+    @classmethod
+    def of_maps(cls, maps: Iterable[MapCounts]) -> PixelCounts:
+        """The sum of the counts of some maps, added in their order."""
+        normal, anomalous, region_weight, regions = (
+            np.zeros(CODES, np.int64),
+            np.zeros(CODES, np.int64),
+            np.zeros(CODES),
+            0,
+        )
+        for each in maps:
+            normal[each.code] += each.normal
+            anomalous[each.anomalous_code] += each.anomalous
+            region_weight[each.anomalous_code] += each.region_weight
+            regions += each.regions
+        return cls(normal, anomalous, region_weight, regions)
 
     def __add__(self, other: PixelCounts) -> PixelCounts:
         return PixelCounts(
