@@ -24,6 +24,7 @@ from zsad_core.errors import ZsadError
 
 RETRIES = 3  # of a unit whose process or machine dies
 TASKS = 1000  # Ray Data takes some 20 ms of the driver for each: more units than that go several to a task
+WAVE = 16_384  # units that Ray Data has at once: each takes 30 KB of the driver until all of them are done
 _T = TypeVar("_T")
 
 
@@ -133,18 +134,21 @@ def _stream(
             say(
                 f"{len(left)} of {len(units)} parts of the work lost their process or machine {RETRIES + 1} times: once more, by file"
             )
-        rows = [{**unit, "number": number, "isolated": isolated} for number, unit in left.items()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RayDeprecationWarning)  # of `max_retries`: see pyproject.toml
-            dataset = graph(ray.data.from_items(rows, override_num_blocks=len(rows)))
-        for row in dataset.iter_rows():
+        numbers = [*left]
+        for start_of_wave in range(0, len(numbers), WAVE):
+            wave = numbers[start_of_wave : start_of_wave + WAVE]
+            rows = [{**units[number], "number": number, "isolated": isolated} for number in wave]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RayDeprecationWarning)  # of `max_retries`: see pyproject.toml
+                dataset = graph(ray.data.from_items(rows, override_num_blocks=len(rows)))
+            for row in dataset.iter_rows():
+                interrupt.check()
+                del left[row.pop("number")]
+                if "failure" in row:
+                    failures.append(row["failure"])
+                else:
+                    yield row
             interrupt.check()
-            del left[row.pop("number")]
-            if "failure" in row:
-                failures.append(row["failure"])
-            else:
-                yield row
-        interrupt.check()
     failures += [
         f"{unit['name']}: the process that works on it dies each time; is memory short?" for unit in left.values()
     ]

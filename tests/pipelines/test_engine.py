@@ -14,9 +14,10 @@ def units(count):
     return [{"name": f"file {number}", "value": number} for number in range(count)]
 
 
-@pytest.mark.parametrize("tasks", [3, engine.TASKS])
-def test_units_come_back_once_each_however_many_share_a_task(monkeypatch, tasks):
+@pytest.mark.parametrize(("tasks", "wave"), [(3, engine.WAVE), (engine.TASKS, 3)])
+def test_units_come_back_once_each_however_many_share_a_task_or_a_wave(monkeypatch, tasks, wave):
     monkeypatch.setattr(engine, "TASKS", tasks)
+    monkeypatch.setattr(engine, "WAVE", wave)
     done = list(engine.map_units(units(8), lambda unit: {"squared": unit["value"] ** 2}))
     assert sorted(row["squared"] for row in done) == [number**2 for number in range(8)]
     assert all([*row] == ["squared"] for row in done)

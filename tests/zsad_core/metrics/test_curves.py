@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from zsad_core.metrics.image import image_metrics, image_score_published
-from zsad_core.metrics.pixel import PixelCounts, pixel_metrics
+from zsad_core.metrics.pixel import MapCounts, PixelCounts, pixel_metrics
 
 EXACT = 1e-9
 
@@ -135,6 +135,26 @@ def test_counts_merge_in_any_order_and_grouping(case, random):
         random.shuffle(parts)
         parts.append(parts.pop() + parts.pop())
     assert pixel_metrics(parts[0]) == pytest.approx(whole, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("side", [30, 120])
+def test_maps_of_few_and_of_many_pixels_are_counted_alike(side):
+    """Few are sorted, many are counted at all codes that there could be."""
+    rng = np.random.default_rng(side)
+    codes, mask = rng.integers(0, 3000, (side, side)).astype(np.uint16), np.zeros((side, side), bool)
+    mask[2:-4, 5:-2] = rng.uniform(size=(side - 6, side - 7)) < 0.25
+    found, starts = MapCounts.of(codes, mask), np.array([0, 7, 1500, 2990])
+    regions = regions_by_flood(mask[None])
+    weight = sum(region[0] / region.sum() for region in regions)
+    expected = np.zeros((3, len(starts)))
+    for row, values in enumerate((~mask, mask, weight)):
+        np.add.at(expected[row], np.searchsorted(starts, codes, side="right") - 1, values)
+    binned = found.binned(starts)
+    assert [binned.normal.tolist(), binned.anomalous.tolist()] == expected[:2].tolist()
+    assert binned.region_weight == pytest.approx(expected[2], abs=1e-12)
+    assert binned.regions == found.regions == len(regions) > 1
+    for name, kept in (("code", "normal"), ("anomalous_code", "anomalous")):
+        assert (np.diff(getattr(found, name).astype(int)) > 0).all() and (getattr(found, kept) > 0).all()
 
 
 def test_touching_corners_are_one_region_and_borders_count():
