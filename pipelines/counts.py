@@ -5,6 +5,7 @@ Made once for a shard, in a task of its own; the tables of a run, or of several,
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import parquet, storage
-from pipelines.predictions import footer_of, read_predictions
+from pipelines.predictions import ORIGIN, footer_of, origin_of, read_predictions
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import LARGEST_CODE, decode, unpack_mask
 from zsad_core.metrics.bins import bin_starts
@@ -42,7 +43,6 @@ IMAGES_SCHEMA = pa.schema(
     ]
 )
 SCORES = ("score_text", "score_map", "score")
-_SOURCE = "made_from"
 
 
 class Group(NamedTuple):
@@ -60,11 +60,11 @@ def count_file(unit: dict) -> dict:
     level; `rows`, `origin` (see predictions.made_from) and `categories` are what the run says of the predictions.
     """
     uri = unit["name"]
-    origin, source = footer_of(uri)
+    origin, footer = footer_of(uri)
     if origin != unit["origin"]:
         raise ZsadError(f"{uri}: not made from this run's settings and shard; run evaluate again to make it")
-    files = {unit["images"]: IMAGES_SCHEMA} | ({unit["counts"]: COUNTS_SCHEMA} if unit["counts"] else {})
-    if all(_source_of(file, schema) == source for file, schema in files.items()):
+    source = hashlib.sha256("\n".join([footer, str(IMAGES_SCHEMA), str(COUNTS_SCHEMA)]).encode()).hexdigest()
+    if all(origin_of(file) == source for file in (unit["images"], unit["counts"]) if file):
         return unit
     table = read_predictions(uri)
     _check(table, unit)
@@ -184,7 +184,7 @@ def _binned(counts: MapCounts, starts: np.ndarray) -> dict:
 def _write(uri: str, table: pa.Table, source: str) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table.replace_schema_metadata({_SOURCE: source}).combine_chunks(),
+        table.replace_schema_metadata({ORIGIN: source}).combine_chunks(),
         sink,
         compression="zstd",
         use_dictionary=[name for name in ("category", "defect", "bin_starts") if name in table.column_names],
@@ -205,12 +205,3 @@ def _read(uri: str, schema: pa.Schema, columns: list[str] | None = None, categor
 
 def _damaged(uri: str, error: Exception) -> ZsadError:
     return ZsadError(f"{uri}: damaged counts ({parquet.reason(error)}); remove it and run reduce again")
-
-
-def _source_of(uri: str, schema: pa.Schema) -> str | None:
-    """What a file was made from (see predictions.footer_of); None where there is no whole such file."""
-    try:
-        table = _read(uri, schema)
-    except ZsadError:
-        return None
-    return (table.schema.metadata or {}).get(_SOURCE.encode(), b"").decode(errors="replace") or None

@@ -36,7 +36,7 @@ PREDICTION_SCHEMA = pa.schema(
 )
 
 _LARGE = ("anomaly_map", "mask")
-_ORIGIN = "made_from"
+ORIGIN = "made_from"  # in a file's metadata
 _ALWAYS = ("key", "category")  # that every row has
 _SMALL = [name for name in PREDICTION_SCHEMA.names if name not in _LARGE]
 
@@ -70,7 +70,7 @@ def write_predictions(uri: str, table: pa.Table, origin: str) -> None:
         raise ValueError(f"not the prediction schema:\n{table.schema}")
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table.replace_schema_metadata({_ORIGIN: origin}).combine_chunks(),  # chunk borders would show in the pages
+        table.replace_schema_metadata({ORIGIN: origin}).combine_chunks(),  # chunk borders would show in the pages
         sink,
         compression={name: "NONE" if name == "anomaly_map" else "ZSTD" for name in PREDICTION_SCHEMA.names},
         use_dictionary=["category", "defect", "prompt"],
@@ -81,7 +81,7 @@ def write_predictions(uri: str, table: pa.Table, origin: str) -> None:
 
 
 def origin_of(uri: str) -> str | None:
-    """What the predictions in a file were made from (see made_from); None where there is no whole such file."""
+    """What the predictions (see made_from) or counts in a file were made from; None where there is no whole such file."""
     try:
         return footer_of(uri)[0]
     except ZsadError:
@@ -105,7 +105,7 @@ def footer_of(uri: str) -> tuple[str | None, str]:
         raise ZsadError(
             f"{uri}: damaged prediction file ({parquet.reason(error)}); remove it and run evaluate again"
         ) from None
-    origin = (metadata.metadata or {}).get(_ORIGIN.encode(), b"").decode(errors="replace")
+    origin = (metadata.metadata or {}).get(ORIGIN.encode(), b"").decode(errors="replace")
     return origin or None, hashlib.sha256(footer).hexdigest()
 
 
