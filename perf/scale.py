@@ -13,9 +13,9 @@ import io
 import json
 import multiprocessing
 import os
-import shutil
+import re
 import tempfile
-import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -30,50 +30,7 @@ SIDE = 32
 NAME = "noise"
 CATEGORIES = ("bolt", "nut", "screw", "washer")
 DEFECTS = ("bent", "dirt", "scratch")
-SETTINGS = ["--method", "local-contrast", "--image-size", str(SIDE), "--batch-size", "64"]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("counts", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], metavar="IMAGES")
-    parser.add_argument("--shard-size", type=int, default=64, metavar="IMAGES")
-    parser.add_argument("--keep", metavar="FOLDER", help="where shards and run stay; default: a folder that is removed")
-    options = parser.parse_args()
-    print(f"{machine('cpu')}, {os.cpu_count()} cores, {options.shard_size} images a shard\n", flush=True)
-    for count in options.counts:
-        folder = options.keep or tempfile.mkdtemp(prefix="zsad-scale-")
-        try:
-            report(folder, count, options.shard_size)
-        finally:
-            if not options.keep:
-                shutil.rmtree(folder)
-
-
-def report(folder: str, count: int, shard_size: int) -> None:
-    shards, run = os.path.join(folder, f"shards-{count}"), os.path.join(folder, f"run-{count}")
-    if not os.path.exists(os.path.join(shards, NAME, MANIFEST)):
-        start = time.perf_counter()
-        draw(os.path.join(shards, NAME), count, shard_size)
-        print(f"{count:,} images, drawn and written in {time.perf_counter() - start:.0f} s", flush=True)
-    runs = {"from nothing": measured("evaluate", shards, run, *SETTINGS)}
-    predictions = sorted(Path(run, "predictions", f"benchmark={NAME}").iterdir())
-    for path in predictions[::100]:
-        path.unlink()
-    runs["every 100th file removed"] = measured("evaluate", shards, run, *SETTINGS)
-    runs["all there"] = measured("evaluate", shards, run, *SETTINGS)
-    head = [f"{count:,} images, {len(predictions):,} shards: seconds from the start", *PARTS, "end"]
-    print(markdown_table(head, [[name, *times(each)] for name, each in runs.items()]), flush=True)
-    first = runs["from nothing"]
-    print(
-        markdown_table(
-            ["driver's MB while predicting, at", *[f"{part} %" for part in QUARTERS], "at most"], [memory(first)]
-        )
-    )
-    print(f"all processes together at most {first.peak / 1e9:.2f} GB, {first.private / 1e9:.2f} without shared pages\n")
-    print("\n".join(f"{seconds:8.1f} {line}" for seconds, line in first.said[-200:]), flush=True)
-
-
-PARTS = {
+PARTS = {  # of a run, by what it says when they are done
     "listed": "^starting Ray",
     "Ray started": "^loading",
     "planned": r"^(predict|reduce): 0 of",
@@ -82,45 +39,82 @@ PARTS = {
     "all counted": r"^reduce: ([\d,]+) of \1 ",
 }
 QUARTERS = (0, 25, 50, 75, 100)
+SETTINGS = ["--method", "local-contrast", "--image-size", str(SIDE), "--batch-size", "64"]
 
 
-def times(command: Measured) -> list[str]:
-    said = [(seconds, line) for seconds, line in command.said]
-    found = []
-    for pattern in PARTS.values():
-        try:
-            found.append(f"{command.first_said(pattern):.1f}")
-        except StopIteration:  # nothing was left to predict
-            found.append("–")
-    return [*found, f"{command.seconds:.1f}"] if said else found
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("counts", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], metavar="IMAGES")
+    parser.add_argument("--shard-size", type=int, default=64, metavar="IMAGES")
+    options = parser.parse_args()
+    print(f"{machine('cpu')}, {os.cpu_count()} cores, {options.shard_size} images a shard\n", flush=True)
+    for count in options.counts:
+        with tempfile.TemporaryDirectory(prefix="zsad-scale-") as folder:
+            print(report(Path(folder), count, options.shard_size) + "\n", flush=True)
 
 
-def memory(command: Measured) -> list[str]:
-    """MB of the driver at the quarters of the time between the first and the last predicted shard, and at most."""
-    first, last = command.first_said(PARTS["first shard"]), command.first_said(PARTS["all predicted"])
-    held = [command.driver_at(first + (last - first) * part / 100) for part in QUARTERS]
-    return ["", *(f"{each / 1e6:.0f}" for each in [*held, max(each for _, each in command.driver)])]
+def report(folder: Path, count: int, shard_size: int) -> str:
+    draw(folder / "shards" / NAME, count, shard_size)
+    command = ["evaluate", str(folder / "shards"), str(folder / "run"), *SETTINGS]
+    runs = {"from nothing": measured(*command)}
+    predictions = sorted((folder / "run" / "predictions" / f"benchmark={NAME}").iterdir())
+    for path in predictions[::100]:
+        path.unlink()
+    runs["every 100th file removed"] = measured(*command)
+    runs["all there"] = measured(*command)
+    first = runs["from nothing"]
+    parts = [f"{count:,} images, {len(predictions):,} shards", *PARTS, "end"]
+    memory = ["driver's MB while predicting, at", *(f"{quarter} %" for quarter in QUARTERS), "at most"]
+    return "\n\n".join(
+        [
+            markdown_table(parts, [[name, *times(run)] for name, run in runs.items()]),
+            markdown_table(memory, [[f"{count:,} images", *driver_memory(first)]]),
+            f"all processes together at most {first.peak / 1e9:.2f} GB",
+        ]
+    )
 
 
-def draw(folder: str, count: int, shard_size: int) -> None:
+def times(run: Measured) -> list[str]:
+    """Seconds at which each of PARTS was done, and of the end; a dash for what was not needed."""
+    said = "\n".join(line for _, line in run.said)
+    parts = (re.search(pattern, said, re.MULTILINE) and run.first_said(pattern) for pattern in PARTS.values())
+    return ["–" if seconds is None else f"{seconds:,.0f}" for seconds in (*parts, run.seconds)]
+
+
+def driver_memory(run: Measured) -> list[str]:
+    """MB at QUARTERS of the time between the first and the last predicted shard, and at most."""
+    first, last = run.first_said(PARTS["first shard"]), run.first_said(PARTS["all predicted"])
+    held = [run.driver_at(first + (last - first) * quarter / 100) for quarter in QUARTERS]
+    return [f"{each / 1e6:,.0f}" for each in (*held, max(each for _, each in run.driver))]
+
+
+def draw(folder: Path, count: int, shard_size: int) -> None:
     """A pack of `count` images of noise in `folder`."""
-    number = -(-count // shard_size)
+    starts = range(0, count, shard_size)
     tasks = [
-        (
-            os.path.join(folder, shard_name("test", index, number)),
-            range(index * shard_size, min(count, (index + 1) * shard_size)),
-            count,
-        )
-        for index in range(number)
+        (str(folder / shard_name("test", index, len(starts))), range(start, min(count, start + shard_size)), count)
+        for index, start in enumerate(starts)
     ]
     with multiprocessing.Pool() as pool:
         files = pool.starmap(_draw_shard, tasks, chunksize=16)
-    counts = {"normal": 0, "anomalous": 0, "unlabelled": 0, "errors": 0, "mask_errors": 0}
-    declared = {"small_defect": False, "expected_normal": None, "expected_anomalous": None}
-    categories = {name: {"prompt": name, **declared, **counts} for name in CATEGORIES}
-    manifest = {"benchmark": NAME, "split": "test", "domain": "own", "levels": ["image", "pixel"], "auxiliary": None}
-    manifest |= {"variant": None, "mask_threshold": 128, "complete": True, "warnings": [], "files": files}
-    Path(folder, MANIFEST).write_text(json.dumps(manifest | {"categories": categories}))
+    labels = Counter((_category(number, count), _is_anomalous(number)) for number in range(count))
+    declared = dict.fromkeys(("expected_normal", "expected_anomalous")) | {"small_defect": False}
+    none = dict.fromkeys(("unlabelled", "errors", "mask_errors"), 0)
+    categories = {
+        name: {"prompt": name, "normal": labels[name, False], "anomalous": labels[name, True]} | declared | none
+        for name in CATEGORIES
+    }
+    facts = {"benchmark": NAME, "split": "test", "domain": "own", "levels": ["image", "pixel"], "auxiliary": None}
+    facts |= {"variant": None, "mask_threshold": 128, "complete": True, "warnings": [], "files": files}
+    (folder / MANIFEST).write_text(json.dumps(facts | {"categories": categories}))
+
+
+def _category(number: int, count: int) -> str:
+    return CATEGORIES[number * len(CATEGORIES) // count]
+
+
+def _is_anomalous(number: int) -> bool:
+    return number % 10 == 0
 
 
 def _draw_shard(uri: str, numbers: range, count: int) -> dict:
@@ -128,14 +122,14 @@ def _draw_shard(uri: str, numbers: range, count: int) -> dict:
     for number in numbers:
         rng = np.random.default_rng(number)
         pixels, mask = rng.integers(0, 128, (SIDE, SIDE), dtype=np.uint8), None
-        if anomalous := number % 10 == 0:
+        if anomalous := _is_anomalous(number):
             row, column = rng.integers(0, SIDE - 8, 2)
             spot = (slice(row, row + 8), slice(column, column + 6))
             pixels[spot] += 60
             mask = np.zeros((SIDE, SIDE), np.uint8)
             mask[spot] = 255
         image = _png(pixels)
-        category = CATEGORIES[number * len(CATEGORIES) // count]
+        category = _category(number, count)
         rows.append(
             {"key": f"{category}/{number:09d}.png", "benchmark": NAME, "category": category, "prompt": category}
             | {

@@ -27,7 +27,7 @@ def test_rate_is_that_behind_the_first_files_of_the_models_and_the_first_third(t
 
 
 def test_time_and_memory_of_a_command():
-    seconds, peak, private = measured("ls", "methods")
+    seconds, peak, private, *_ = measured("ls", "methods")
     assert 0 < seconds < 100 and 1e6 < private <= peak < 1e9
     with pytest.raises(SystemExit, match="zsad ls nothing ended with 2:\n.*\n.*nothing"):
         measured("ls", "nothing")
