@@ -24,6 +24,6 @@ def test_parts_of_a_run():
     driver = [(float(second), second * 10**6) for second in range(70)]
     run = Measured(70.4, 0, 0, said, driver)
     assert scale.times(run) == ["0", "10", "30", "40", "50", "60", "70"]
-    assert scale.driver_memory(run) == ["40", "42", "45", "48", "50", "69"]
+    assert scale.driver_memory(run) == ["40", "42", "45", "47", "50", "69"]
     resumed = Measured(70.4, 0, 0, [*said[:2], (20.0, "reduce: 0 of 9 images"), said[-1]], driver)
     assert scale.times(resumed) == ["0", "10", "20", "–", "20", "60", "70"]
