@@ -68,7 +68,7 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
     size = -(-len(units) // TASKS)
     numbered = [{**unit, "number": number} for number, unit in enumerate(units)]
     groups = [numbered[start : start + size] for start in range(0, len(units), size or 1)]
-    rows = [{"name": group[0]["name"], "units": pickle.dumps(group)} for group in groups]
+    rows = [{"name": _names(group), "units": pickle.dumps(group)} for group in groups]
     failures: list[str] = []
 
     def graph(dataset: ray.data.Dataset) -> ray.data.Dataset:
@@ -82,6 +82,10 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
                 del result["number"]
                 yield result
     _raise(failures)
+
+
+def _names(group: list[dict]) -> str:
+    return group[0]["name"] + (f" and the {len(group) - 1} after it" if len(group) > 1 else "")
 
 
 def guarded(work: Callable[[dict], dict]) -> Callable[[dict], dict]:

@@ -98,12 +98,8 @@ class PixelCounts:
     @classmethod
     def of_maps(cls, maps: Iterable[MapCounts]) -> PixelCounts:
         """The sum of the counts of some maps, added in their order."""
-        normal, anomalous, region_weight, regions = (
-            np.zeros(CODES, np.int64),
-            np.zeros(CODES, np.int64),
-            np.zeros(CODES),
-            0,
-        )
+        normal, anomalous = np.zeros((2, CODES), np.int64)
+        region_weight, regions = np.zeros(CODES), 0
         for each in maps:
             normal[each.code] += each.normal
             anomalous[each.anomalous_code] += each.anomalous
