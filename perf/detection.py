@@ -39,7 +39,7 @@ from zsad_core.benchmarks.layouts.by_list import SEVERAL_DEFECTS
 from zsad_core.benchmarks.table import benchmark
 from zsad_core.map_codec import decode, unpack_mask
 from zsad_core.metrics.image import image_metrics, image_score_published
-from zsad_core.metrics.pixel import PixelCounts, pixel_metrics
+from zsad_core.metrics.pixel import MapCounts, PixelCounts, pixel_metrics
 
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 CONTRAST = "local-contrast"
@@ -183,11 +183,11 @@ def figures(run: str, kinds: dict[str, dict[str, str]]) -> Iterator[Figures]:
 
 
 def _pixel_counts(images, levels: list[str]) -> PixelCounts:
-    counts = PixelCounts.empty()
+    maps = []
     for image in images.itertuples() if "pixel" in levels else ():
         shape = image.map_height, image.map_width
-        counts += PixelCounts.of_map(decode(image.anomaly_map, *shape), unpack_mask(image.mask, *shape))
-    return counts
+        maps.append(MapCounts.of(decode(image.anomaly_map, *shape), unpack_mask(image.mask, *shape)))
+    return PixelCounts.of_maps(maps)
 
 
 def mean_over_benchmarks(rows: list[Figures], metric: str) -> tuple[float, int]:

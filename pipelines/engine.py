@@ -67,9 +67,9 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
         done = [guarded(work)({**unit, "isolated": group["isolated"]}) for unit in pickle.loads(group["units"])]
         return {"done": pickle.dumps(done)}
 
-    size = -(-len(units) // TASKS)
+    size = max(1, -(-len(units) // TASKS))
     numbered = [{**unit, "number": number} for number, unit in enumerate(units)]
-    groups = [numbered[start : start + size] for start in range(0, len(units), size or 1)]
+    groups = [numbered[start : start + size] for start in range(0, len(units), size)]
     rows = [{"name": _names(group), "units": pickle.dumps(group)} for group in groups]
     failures: list[str] = []
 
