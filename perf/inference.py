@@ -12,6 +12,7 @@ computed beyond that counts as time alone. Prints Markdown tables.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import platform
 import resource
@@ -31,6 +32,7 @@ from zsad_core.settings import ScoringSettings
 
 PROMPT = "bottle"
 SIDE = {"cpu": 4096, "cuda": 8192}  # of the matrices
+BATCHES = {"cpu": 1, "cuda": 16}  # that Scorer.score is given: one is prepared while a GPU is at the one before
 ALL = "all, as Scorer.score"
 
 
@@ -48,19 +50,19 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine(options.device)}, {options.threads} threads, torch {torch.__version__}\n")
     for precision, compiled in itertools.product(options.precision, options.compile):
-        curve = []
-        for batch_size in options.batch_size or [None]:
-            settings = ScoringSettings(
-                backbone=options.backbone,
-                image_size=options.image_size,
-                samples=options.samples,
-                precision=precision,
-                threads=options.threads,
-                compile=compiled == "on",
-                batch_size=batch_size,
-                device=options.device,
-            )
-            curve.append(measure(Scorer(settings), options.repeats))
+        settings = ScoringSettings(
+            backbone=options.backbone,
+            image_size=options.image_size,
+            samples=options.samples,
+            precision=precision,
+            threads=options.threads,
+            compile=compiled == "on",
+            device=options.device,
+        )
+        scorer, curve = Scorer(settings), []
+        for batch_size in options.batch_size or [scorer.settings.batch_size]:
+            scorer.settings = dataclasses.replace(scorer.settings, batch_size=batch_size)
+            curve.append(measure(scorer, options.repeats))
             print(stage_table(curve[-1]), flush=True)
         if len(curve) > 1:
             print(batch_table(curve), flush=True)
@@ -68,7 +70,8 @@ def main() -> None:
 
 class Measured(NamedTuple):
     """settings as scored; image_size; FLOP/s of the repetitions' matrix products; medians: seconds of each stage on one
-    batch, the last being all of Scorer.score; flop: what an image needs by stage; memory: peak bytes."""
+    batch, the last being all of Scorer.score, its part of BATCHES; flop: what an image needs by stage; memory: peak
+    bytes."""
 
     settings: ScoringSettings
     image_size: int
@@ -84,19 +87,22 @@ class Measured(NamedTuple):
 
 def measure(scorer: Scorer, repeats: int) -> Measured:
     settings, model = scorer.settings, scorer.method
-    count = settings.batch_size
+    count, batches = settings.batch_size, BATCHES[settings.device]
     if settings.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    pixels = np.random.default_rng(0).integers(0, 256, (count, model.image_size, model.image_size, 3), np.uint8)
-    names = [f"{number:064x}" for number in range(count)]
-    scorer.score(pixels, [PROMPT] * count, names, [False] * count)  # warms up
+    shape = (batches * count, model.image_size, model.image_size, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    names = [f"{number:064x}" for number in range(len(pixels))]
+
+    def score() -> None:
+        scorer.score(pixels, [PROMPT] * len(pixels), names, [False] * len(pixels))
+
+    score()  # warms up
     rates, seconds = [], []
     for _ in range(repeats):
         rates.append(matrix_rate(settings.precision, settings.device))
-        seconds.append(stage_seconds(scorer, pixels, names))
-        seconds[-1][ALL] = timed(
-            lambda: scorer.score(pixels, [PROMPT] * count, names, [False] * count), settings.device
-        )
+        seconds.append(stage_seconds(scorer, pixels[:count], names[:count]))
+        seconds[-1][ALL] = timed(score, settings.device) / batches
     flop = needed_flop(model, PROMPT)
     flop[ALL] = sum(flop.values())
     medians = {stage: statistics.median(each[stage] for each in seconds) for stage in seconds[0]}
@@ -155,7 +161,7 @@ def stage_seconds(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> dict[
         yield "image score", lambda: model.image_score(values["text"], values["tokens"], values["feature"])
         yield "smoothing, highest pixels, codes", lambda: scorer.finish(values["map"], [False] * len(pixels))
 
-    with torch.inference_mode():
+    with torch.inference_mode(), scorer.computing():
         return {stage: timed(work, settings.device) for stage, work in stages()}
 
 

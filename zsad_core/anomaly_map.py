@@ -1,12 +1,17 @@
-"""From patch logits to what is stored of an anomaly map: upsampling, smoothing, mean of the highest pixels (torch)."""
+"""From patch logits to what is stored of an anomaly map: upsampling, smoothing, highest pixels, codes (torch)."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
+
+from zsad_core.map_codec import LARGEST_CODE
 
 
 def upsampled_probability(logits: Tensor, size: int) -> Tensor:
@@ -15,12 +20,33 @@ def upsampled_probability(logits: Tensor, size: int) -> Tensor:
     Upsampling is a matrix product along each axis, which takes less than half the time of torch's own. One of the M
     after another: their pixels are never all in memory, and those of one stay in the cache.
     """
+    if logits.is_cuda and torch.compiler.is_compiling():
+        return _in_one_kernel(logits, size)
     with torch.autocast(logits.device.type, enabled=False):
         weights = _bilinear_weights(logits.shape[-1], size, logits.device).to(logits)
-        probability = logits.new_zeros(len(logits), size, size)
+        weights, logits = _filled_up(weights), _filled_up(logits)
+        probability = logits.new_zeros(len(logits), len(weights), len(weights))
         for across in (logits @ weights.T).unbind(1):
             probability += (weights @ across).sigmoid_()
-        return probability / logits.shape[1]
+        return probability[:, :size, :size] / logits.shape[1]
+
+
+def _in_one_kernel(logits: Tensor, size: int) -> Tensor:
+    """The same, as torch.compile makes one kernel of it: each pixel reads its four grid points of every one of the M."""
+    grid = logits.shape[-1]
+    position = torch.arange(size, device=logits.device) * ((grid - 1) / (size - 1))
+    before = position.long().clamp(max=grid - 2)
+    part = position - before
+    y, x, down, right = before[:, None], before, part[:, None], part
+    above = torch.lerp(logits[..., y, x], logits[..., y, x + 1], right)
+    below = torch.lerp(logits[..., y + 1, x], logits[..., y + 1, x + 1], right)
+    return torch.lerp(above, below, down).sigmoid().mean(dim=1)
+
+
+def _filled_up(matrices: Tensor) -> Tensor:
+    """With rows and columns of zeros up to multiples of 8: only then are a GPU's matrix units well used."""
+    height, width = matrices.shape[-2:]
+    return F.pad(matrices, (0, -width % 8, 0, -height % 8))
 
 
 def _bilinear_weights(grid: int, size: int, device: torch.device) -> Tensor:
@@ -30,23 +56,21 @@ def _bilinear_weights(grid: int, size: int, device: torch.device) -> Tensor:
 
 
 def smooth(maps: Tensor, sigma: float, truncate: float = 4.0) -> Tensor:
-    """Gaussian smoothing of (B, S, S), as scipy.ndimage.gaussian_filter does: cut at `truncate` sigma, edge repeated."""
+    """Gaussian smoothing of (B, S, S), as scipy.ndimage.gaussian_filter does: cut at `truncate` sigma, edge repeated.
+
+    As a matrix product along each axis: with the kernels of the field a fifth of the time of a convolution.
+    """
     if sigma <= 0:
         return maps
-    radius = int(truncate * sigma + 0.5)
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device=maps.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(maps)
-    size = maps.shape[-1]
-    index = _mirrored(size, radius, maps.device)
-    across = F.conv2d(maps[:, None][..., index], kernel.view(1, 1, 1, -1))
-    return F.conv2d(across[:, :, index], kernel.view(1, 1, -1, 1))[:, 0]
+    matrix = _smoothing_matrix(maps.shape[-1], sigma, truncate, maps.device).to(maps.dtype)
+    return matrix @ maps @ matrix.T
 
 
-def _mirrored(size: int, radius: int, device: torch.device) -> Tensor:
-    """Indices -radius .. size + radius - 1 mirrored into 0 .. size - 1 with the edge repeated (scipy's 'reflect')."""
-    index = torch.arange(-radius, size + radius, device=device) % (2 * size)
-    return torch.minimum(index, 2 * size - 1 - index)
+@functools.lru_cache(maxsize=8)
+def _smoothing_matrix(size: int, sigma: float, truncate: float, device: torch.device) -> Tensor:
+    """(S, S) float64: scipy's filter of one axis, applied to the identity."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(gaussian_filter1d(np.eye(size), sigma, axis=0, truncate=truncate)).to(device)
 
 
 def mean_of_highest(maps: Tensor, ks: Sequence[int]) -> Tensor:
@@ -59,3 +83,12 @@ def mean_of_highest(maps: Tensor, ks: Sequence[int]) -> Tensor:
 def shrink(maps: Tensor, size: int) -> Tensor:
     """(B, S, S) -> (B, size, size): each pixel the mean of those that it covers; size is at most S."""
     return maps if size == maps.shape[-1] else F.adaptive_avg_pool2d(maps[:, None], size)[:, 0]
+
+
+def codes_of(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """uint16 codes round(65535 p) of maps in [0, 1], and the lowest and highest of them before they were cut to 16 bits.
+
+    map_codec.quantise on the device of the maps: whoever reads the codes has to see that the two are in 0 .. 65535.
+    """
+    codes = maps.double().mul_(LARGEST_CODE).round_()
+    return codes.to(torch.int32).to(torch.uint16), torch.stack(codes.aminmax())

@@ -11,9 +11,15 @@ from zsad_core.images import CLIP_MEAN, CLIP_STD
 
 def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:
     """uint8 (B, S, S, 3) to float32 (B, 3, S, S): in [0, 1], less CLIP's mean, over its deviation."""
-    images = torch.tensor(pixels, device=device).permute(0, 3, 1, 2).float() / 255
+    images = to_device(pixels, device).permute(0, 3, 1, 2).float() / 255
     mean, std = _statistics(device)
     return ((images - mean) / std).contiguous()
+
+
+def to_device(array: np.ndarray, device: str | torch.device) -> Tensor:
+    """A copy of `array` on `device`, for which nobody waits: a GPU fetches it when it is done with earlier work."""
+    copy = torch.tensor(array)
+    return copy if torch.device(device).type == "cpu" else copy.pin_memory().to(device, non_blocking=True)
 
 
 def colours(images: Tensor) -> Tensor:
@@ -24,5 +30,5 @@ def colours(images: Tensor) -> Tensor:
 
 def _statistics(device: str | torch.device) -> tuple[Tensor, Tensor]:
     """Mean and deviation (3, 1, 1)."""
-    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
-    return mean, std
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+    return mean.to(device, non_blocking=True), std.to(device, non_blocking=True)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zsad_core.anomaly_map import mean_of_highest, shrink, smooth
+from zsad_core.anomaly_map import codes_of, mean_of_highest, shrink, smooth
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.map_codec import quantise
+from zsad_core.map_codec import LARGEST_CODE
 from zsad_core.methods import method_module
 from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
@@ -33,6 +33,27 @@ class Scores(NamedTuple):
     batch_size: int
 
 
+class _Batch(NamedTuple):
+    """A batch on its way to the host: `text`, `map` and `codes` of Scores, which its tensors hold once `ready` has
+    happened (None: they do); `extremes`: the lowest and highest code before they were cut to 16 bits."""
+
+    text: Tensor
+    map: Tensor
+    codes: Tensor
+    extremes: Tensor
+    ready: torch.cuda.Event | None
+
+    def put_into(self, scores: Scores, place: slice) -> None:
+        """Wait, and copy. ValueError where a map has values outside [0, 1]."""
+        if self.ready:
+            self.ready.synchronize()
+        lowest, highest = self.extremes.tolist()
+        if not 0 <= lowest <= highest <= LARGEST_CODE:
+            raise ValueError(f"an anomaly map holds values outside [0, 1]: codes from {lowest:g} to {highest:g}")
+        for to, values in zip(scores, (self.text, self.map, self.codes)):
+            to[place] = values.numpy()
+
+
 class Scorer:
     """A method on its device. Batches are formed in the order given, so equal calls give equal bytes."""
 
@@ -40,8 +61,7 @@ class Scorer:
         settings = settings.on(gpu=torch.cuda.is_available())
         torch.set_num_threads(settings.threads)
         _keep_freed_memory()
-        # TF32 rounds float32 products to 10 bits: float32 is the reference and stays exact.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 is the reference
         self.settings = settings
         module = method_module(settings.method)
         self.protocol = module.PROTOCOL
@@ -56,9 +76,8 @@ class Scorer:
             )
         if low := LOW_PRECISION.get(settings.precision):
             self.method.backbone.compute_in(low)
-            torch.backends.cuda.matmul.allow_tf32 = True  # finer than what the towers round to
         if settings.compile:
-            self.method.backbone.compile_image_tower()
+            self.method.compile_kernels()
 
     def score(
         self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
@@ -70,14 +89,15 @@ class Scorer:
         batches are halved for the rest of this call. ZsadError where it does not suffice for one image, and where
         torch.compile was asked for and finds no compiler.
         """
-        nothing = np.empty(0)
-        parts = [(nothing, nothing, np.empty((0, self.map_size, self.map_size), np.uint16))]
+        count, size = len(pixels), self.map_size
+        scores = Scores(np.empty(count), np.empty(count), np.empty((count, size, size), np.uint16), 0)
         done, batch_size = 0, self.settings.batch_size
-        while done < len(pixels):
-            batch = slice(done, done + batch_size)
+        under_way: list[tuple[_Batch, slice]] = []  # fetched when the next has begun, so that a GPU never waits
+        while done < count:
+            batch = slice(done, min(count, done + batch_size))
             given = pixels[batch], prompts[batch], sha256s[batch], small_defect[batch]
             try:
-                parts.append(self._score_batch(*given, batch_size))
+                begun = self._begin_batch(*given, batch_size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -88,35 +108,60 @@ class Scorer:
                     ) from None
                 batch_size = len(pixels[batch]) // 2
             else:
-                done += batch_size
-        return Scores(*map(np.concatenate, zip(*parts)), batch_size)
+                done = batch.stop
+                under_way.append((begun, batch))
+                if len(under_way) == 2:
+                    before, place = under_way.pop(0)
+                    before.put_into(scores, place)
+        for last, place in under_way:
+            last.put_into(scores, place)
+        return scores._replace(batch_size=batch_size)
 
     @torch.inference_mode()
-    def _score_batch(
+    def _begin_batch(
         self,
         pixels: np.ndarray,
         prompts: Sequence[str],
         sha256s: Sequence[str],
         small_defect: Sequence[bool],
         batch_size: int,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> _Batch:
         count = len(pixels)
-        if self.settings.compile:  # kernels are made for one number of images: the last batch is filled up
-            last = batch_size - count
+        last = batch_size - count
+        if self.settings.compile and last:  # kernels are made for one number of images: the last batch is filled up
             pixels = np.concatenate([pixels, pixels[-1:].repeat(last, axis=0)])
             prompts, sha256s = [*prompts, *prompts[-1:] * last], [*sha256s, *sha256s[-1:] * last]
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
-        with _compiling() if self.settings.compile else contextlib.nullcontext():
+        with self.computing():
             prediction = self.method(images, prompts, noise)
         text, anomaly_map = (values[:count] for values in prediction)
-        return text.double().cpu().numpy(), *self.finish(anomaly_map, small_defect)
+        results = text.double(), *self.finish(anomaly_map, small_defect)
+        return _Batch(*(each.to("cpu", non_blocking=True) for each in results), self._now())
 
-    def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-        """`map` and `codes` (see Scores) of unsmoothed maps (B, S, S)."""
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """In here the method computes in the precision of the settings, and torch.compile's troubles are told."""
+        with contextlib.ExitStack() as around:
+            if self.settings.precision in LOW_PRECISION:
+                around.enter_context(_tf32())
+            if self.settings.compile:
+                around.enter_context(_compiling())
+            yield
+
+    def _now(self) -> torch.cuda.Event | None:
+        """The moment when the device has done all that it was given; None: it has."""
+        if self.settings.device == "cpu":
+            return None
+        event = torch.cuda.Event()
+        event.record()
+        return event
+
+    def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[Tensor, Tensor, Tensor]:
+        """`map`, `codes` and `extremes` (see _Batch) of unsmoothed maps (B, S, S)."""
         ks = [self.protocol.scaled_top_k(self.image_size, small) for small in small_defect]
         smoothed = smooth(anomaly_map, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
-        return mean_of_highest(anomaly_map, ks).cpu().numpy(), quantise(shrink(smoothed, self.map_size).cpu().numpy())
+        return mean_of_highest(anomaly_map, ks), *codes_of(shrink(smoothed, self.map_size))
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size.
@@ -137,6 +182,16 @@ class Scorer:
             "working_bytes": self.method.working_bytes(),
             "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
         }
+
+
+@contextlib.contextmanager
+def _tf32() -> Iterator[None]:
+    """A GPU may keep 10 bits of what it multiplies in float32: finer than what low precision rounds to."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -79,6 +79,10 @@ class Method(nn.Module):
         """About what one image takes in memory while it is scored, at most; 32 values a token and channel, measured."""
         return 4 * 32 * (self.backbone.grid**2 + 1) * self.backbone.vision_width
 
+    def compile_kernels(self) -> None:
+        """Have torch.compile make kernels of what pays, when it first runs; for batches of one size."""
+        self.backbone.compile_towers()
+
     @abstractmethod
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Any:
         """The randomness of one batch: a function of the run's seed and of each image's bytes, of nothing else."""

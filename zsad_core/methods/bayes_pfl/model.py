@@ -20,6 +20,7 @@ from zsad_core.clip import Backbone
 from zsad_core.methods.base import Method, Prediction
 from zsad_core.methods.bayes_pfl.flow import AgnosticFlow, FlowSample, GaussianEncoder, ImageFlow
 from zsad_core.noise import standard_normal
+from zsad_core.pixels import to_device
 
 LAYERS = 4
 HEADS = 4
@@ -81,7 +82,8 @@ class PatchFusion(nn.Module):
 
     def forward(self, tokens: Sequence[Tensor]) -> Tensor:
         """LAYERS x (B, N, V) -> (B, D)."""
-        merged = self.merge(torch.cat(list(tokens), dim=-1))
+        of_layers = zip(tokens, self.merge.weight.chunk(LAYERS, dim=1))  # their tokens are never copied side by side
+        merged = sum(F.linear(each, weight) for each, weight in of_layers) + self.merge.bias
         weights = self.weigh(merged).softmax(dim=1)
         return self.project((weights * merged).sum(dim=1))
 
@@ -109,11 +111,16 @@ class BayesPFL(Method):
         self.apply(_initialise)
         self.backbone = backbone
 
+    def compile_kernels(self) -> None:
+        super().compile_kernels()
+        if self.pixel_temperature.is_cuda:
+            self.anomaly_map = torch.compile(self.anomaly_map, dynamic=False)
+
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Noise:
         device, shape = self.pixel_temperature.device, (self.samples, self.backbone.embed_dim)
         context = np.stack([standard_normal(shape, seed, "context", sha256) for sha256 in image_sha256s])
         normal, abnormal = (standard_normal(shape, seed, state) for state in ("normal", "abnormal"))
-        return Noise(*(torch.from_numpy(x).to(device) for x in (context, normal, abnormal)))
+        return Noise(*(to_device(x, device) for x in (context, normal, abnormal)))
 
     def forward(self, images: Tensor, prompts: Sequence[str], noise: Noise) -> Prediction:
         tokens, feature = self.backbone.encode_images(images)
@@ -144,7 +151,7 @@ class BayesPFL(Method):
 
         batch, count, bank, _, width = context.shape
         ids, ends = self.backbone.tokenize([f"X {prompt}".lower() for prompt in prompts])
-        words = self.backbone.embed_tokens(ids.to(context.device))
+        words = self.backbone.embed_tokens(ids.to(context.device, non_blocking=True))
         first, rest = words[:, :1], words[:, 2:]  # between them the placeholder X, for which what is learned stands
         pairs = (batch, count, bank)
         start = torch.cat([first[:, None, None].expand(*pairs, -1, width), context], dim=-2)
