@@ -20,6 +20,7 @@ import ray.data
 from pipelines import engine, isolation, predictions, shards, storage
 from zsad_core import map_codec
 from zsad_core.images import ImageError, image_pixels, mask_pixels
+from zsad_core.metrics.image import image_score_plain
 from zsad_core.settings import ScoringSettings, split_backbone
 
 if TYPE_CHECKING:  # loads torch, which the driver does without
@@ -128,7 +129,7 @@ def _packed_mask(mask: bytes | None, label: int | None, size: int) -> bytes | No
 
 
 class _Model:
-    """The actor that holds the model; adds `score_text`, `score_map` (n,) and `codes` (n, M, M) for the n images."""
+    """The actor that holds the model; adds `score_text`, `score_map`, `score` (n,) and `codes` (n, M, M) of n images."""
 
     def __init__(self, settings: ScoringSettings):
         self.scorer = _scorer(settings)
@@ -145,15 +146,17 @@ class _Model:
             [sample["sha256"] for sample in good],
             [sample["category"] in small_defect for sample in good],
         )
-        return {**unit, "score_text": scores.text, "score_map": scores.map, "codes": scores.codes} | {
-            "batch_size": scores.batch_size
+        plain = image_score_plain(scores.text, scores.map, self.scorer.protocol.image_score)
+        return {**unit, "score_text": scores.text, "score_map": scores.map, "score": plain} | {
+            "codes": scores.codes,
+            "batch_size": scores.batch_size,
         }
 
 
 def _write(unit: dict) -> dict:
     """Write one shard's predictions, every sample a row in the shard's order."""
     size = unit["map_size"]
-    scored = zip(unit["score_text"], unit["score_map"], unit["codes"])
+    scored = zip(unit["score_text"], unit["score_map"], unit["score"], unit["codes"])
     rows = []
     for sample in pickle.loads(unit["samples"]):
         row = dict.fromkeys(predictions.PREDICTION_SCHEMA.names) | {
@@ -161,12 +164,12 @@ def _write(unit: dict) -> dict:
         }
         row |= {"map_height": size, "map_width": size}
         if sample["error"] is None:
-            text, highest, codes = next(scored)
+            text, highest, plain, codes = next(scored)
             if math.isfinite(text) and math.isfinite(highest):
                 row |= {
                     "score_text": text,
                     "score_map": highest,
-                    "score": (text + highest) / 2,
+                    "score": plain,
                     "anomaly_map": map_codec.encode(codes),
                 }
             else:

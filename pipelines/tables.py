@@ -41,7 +41,7 @@ COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
 DASH = "–"
 FEWER = "†"
 _LEGEND = (
-    "Percent. Image: the published score rule. Plain: each image's own score, which needs no other image. "
+    "Percent. Image: the method's published score rule. Plain: each image's own score, which needs no other image. "
     f"In brackets: the 95 % interval. {DASH}: undefined (one class only, no masks)."
 )
 _FEWER_LEGEND = f"{FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."

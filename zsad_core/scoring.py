@@ -131,6 +131,7 @@ class Scorer:
             "image_size": self.image_size,
             "map_size": self.map_size,
             **self.method.weights_facts(),
+            "image_score": self.protocol.image_score,
             "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
             "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
             "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),

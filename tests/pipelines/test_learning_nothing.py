@@ -8,6 +8,7 @@ from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.leaderboard.entries import read_entries
 from pipelines.pack import pack
+from pipelines.predictions import prediction_uri, read_predictions
 from tests.drawn_source import draw_mvtec
 from tests.plain_check import differences, tables_from_files
 from zsad_core.benchmarks.table import own_benchmark
@@ -30,6 +31,9 @@ def test_run(packed, tmp_path, capfd):
     results = evaluate(packed, run, SETTINGS, [])
     assert not differences(tables_from_files(run), results["benchmarks"])
     settings = storage.read_json(f"{run}/run.json")["settings"]
+    assert settings["image_score"] == "text"
+    rows = read_predictions(prediction_uri(run, "drawn", "test-00000-of-00001.parquet")).to_pylist()
+    assert len(rows) == 6 and all(row["score"] == row["score_text"] for row in rows)
     assert (settings["backbone"], list(settings["checkpoints"])) == ("none", ["none"])
     facts = read_entries([run])[0].facts()
     assert (facts["name"], facts["untrained"]) == ("local-contrast", False)

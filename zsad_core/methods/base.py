@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from zsad_core.metrics.image import ScoreRule
+
 if TYPE_CHECKING:  # open_clip takes seconds to load; a method without a backbone does without
     from zsad_core.clip import Backbone
 
@@ -29,12 +31,13 @@ PUBLISHED_IMAGE_SIZE = 518
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a method's authors judge its maps, in pixels at 518 x 518.
+    """How a method's authors judge its maps, in pixels at 518 x 518, and its images.
 
-    smoothing_sigma: of the Gaussian before the pixel metrics. top_k: how many highest unsmoothed pixels the map's
+    image_score: what the score of an image is made of; see zsad_core.metrics.image. smoothing_sigma: of the Gaussian before the pixel metrics. top_k: how many highest unsmoothed pixels the map's
     image score averages; top_k_small_defect: the same for categories of small defects.
     """
 
+    image_score: ScoreRule
     smoothing_sigma: float
     top_k: int
     top_k_small_defect: int

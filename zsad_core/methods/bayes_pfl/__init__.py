@@ -17,7 +17,7 @@ from zsad_core.methods.bayes_pfl.checkpoint import (
 )
 from zsad_core.methods.bayes_pfl.model import BayesPFL
 
-PROTOCOL = Protocol(smoothing_sigma=8.0, top_k=2000, top_k_small_defect=20)
+PROTOCOL = Protocol(image_score="fused", smoothing_sigma=8.0, top_k=2000, top_k_small_defect=20)
 
 
 def build(backbone: str, checkpoint: str, image_size: int | None, samples: int) -> BayesPFL:
