@@ -45,9 +45,13 @@ def _benchmarks() -> list[str]:
 
 
 def _methods() -> list[str]:
-    from zsad_core.methods import METHODS
+    from zsad_core.methods import METHODS, options_of
+    from zsad_core.methods.base import describe_options
 
-    return list(METHODS)
+    lines = []
+    for method in METHODS:
+        lines += [method, *(f"  --option {line}" for line in describe_options(options_of(method)))]
+    return lines
 
 
 def _backbones() -> list[str]:

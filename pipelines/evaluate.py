@@ -60,20 +60,23 @@ def evaluate(
         engine.say("no GPU in the cluster yet: the work waits until one joins")
     on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
     engine.say(f"loading {settings.method}{on}")
-    facts = {name: describe(_with_files(settings, file)) for name, file in files.items()}
+    facts = {name: describe(_with_files(settings, file), [*auxiliaries]) for name, file in files.items()}
     first = next(iter(facts.values()))
     actors = actors or _actors_that_fit(settings, first["parameter_bytes"])
     if settings.device == "cuda" and not given_batch_size:
         settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first))
     recorded = _recorded(settings, hashed, first)
+    benchmarks = _benchmarks(sets, routes, first["options_of"])
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
     with lock.held(run_uri):
-        for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes), shards_uri):
+        for version in runs.open_run(run_uri, recorded, benchmarks, shards_uri):
             engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
         for name, file in files.items():
             served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
-            pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
+            pending = [
+                unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded, first["options_of"])
+            ]
             models = min(actors, len(pending))
             if pending:
                 engine.say(_how(settings, models))
@@ -125,24 +128,25 @@ def _hashed(files: dict[str, str]) -> dict[str, dict]:
 def _recorded(settings: ScoringSettings, checkpoints: dict, facts: dict) -> dict:
     """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
     recorded = {**dataclasses.asdict(settings), **facts, "checkpoints": checkpoints}
-    for name in ("checkpoint", "parameter_bytes", "working_bytes", "gpu_bytes"):
+    for name in ("checkpoint", "options_of", "parameter_bytes", "working_bytes", "gpu_bytes"):
         recorded.pop(name, None)
     architecture, weights = split_backbone(settings.backbone)
     return recorded | {"backbone": architecture + _file_name(weights)}
 
 
-def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str]) -> dict:
+def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str], options_of: dict[str, dict]) -> dict:
     return {
         each.manifest["benchmark"]: {
             **{key: each.manifest.get(key) for key in ("domain", "levels", "auxiliary", "variant", "categories")},
             "checkpoint": _file_name(routes[each.manifest["benchmark"]]),
+            "options": options_of[each.manifest["benchmark"]],
             "files": sorted(each.manifest["files"], key=lambda file: file["name"]),
         }
         for each in sets
     }
 
 
-def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[dict]:
+def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict, options_of: dict[str, dict]) -> list[dict]:
     """The units of work whose predictions are not there, or not whole, or not this run's; in the manifest's order."""
     name, manifest = shard_set.manifest["benchmark"], shard_set.manifest
     small_defect = json.dumps([name for name, facts in manifest["categories"].items() if facts["small_defect"]])
@@ -150,10 +154,11 @@ def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[d
         {
             "rows": file["rows"],
             "shard_sha256": file["sha256"],
-            "origin": predictions.made_from(settings, file["sha256"]),
+            "origin": predictions.made_from(settings, file["sha256"], options_of[name]),
             "name": shard_set.shard_uri(file),
             "predictions": predictions.prediction_uri(run_uri, name, file["name"]),
             "small_defect": small_defect,
+            "options": json.dumps(options_of[name]),
         }
         for file in manifest["files"]
     ]

@@ -80,7 +80,7 @@ def merged(runs: dict[str, dict]) -> dict[str, dict]:
     for uri, run in runs.items():
         for name, facts in run["benchmarks"].items():
             known = benchmarks.setdefault(name, {**facts, "categories": {}})
-            for key in ("levels", "variant", "checkpoint"):
+            for key in ("levels", "variant", "checkpoint", "options"):
                 if known.get(key) != facts.get(key):
                     raise ZsadError(f"{uri}: {name} has another {key} than in the runs before it")
             for category, declared in facts["categories"].items():
@@ -114,7 +114,7 @@ def _count(runs: dict[str, dict]) -> None:
                         "images": shard.images,
                         "counts": shard.counts,
                         "rows": file["rows"],
-                        "origin": made_from(run["settings"], file["sha256"]),
+                        "origin": made_from(run["settings"], file["sha256"], benchmark.get("options")),
                         "categories": list(benchmark["categories"]),
                     }
                 )
@@ -153,7 +153,7 @@ def _benchmark_results(
         writer.close()
     storage.write_bytes(influence_uri, influences.getvalue().to_pybytes())
     of_benchmark = {
-        **{key: facts.get(key) for key in ("domain", "levels", "auxiliary", "variant", "checkpoint")},
+        **{key: facts.get(key) for key in ("domain", "levels", "auxiliary", "variant", "checkpoint", "options")},
         "categories": categories,
         "mean": {group: _mean([each[group] for each in cells]) for group in GROUPS},
     }

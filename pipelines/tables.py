@@ -132,9 +132,16 @@ def made_by(settings: dict) -> str:
         f"{settings['method']} on {settings['backbone']}, {settings['image_size']} x {settings['image_size']} pixels, "
         f"{settings['samples']} samples, seed {settings['seed']}, {settings['precision']}; weights: {', '.join(weights)}."
     )
+    if options := options_in_words(settings):
+        line += f" Options: {options}."
     if is_untrained(settings):
         line += " Untrained weights: the figures mean nothing."
     return line
+
+
+def options_in_words(settings: dict) -> str:
+    """The options of the method that the user gave, which replace the published ones."""
+    return ", ".join(f"{name} {value:g}" for name, value in settings.get("options", {}).items())
 
 
 def _benchmark_rows(results: dict, shown: Callable) -> list[list[str]]:

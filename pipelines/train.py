@@ -32,7 +32,7 @@ from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validatio
 from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
 from zsad_core.benchmarks.table import benchmarks
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.methods import LEARNING_NOTHING, package_of
+from zsad_core.methods import LEARNING_NOTHING, options_of, package_of
 from zsad_core.settings import split_backbone
 from zsad_core.training_settings import TrainingSettings
 
@@ -300,6 +300,7 @@ def _work(config: dict[str, Any]) -> None:
 
 def carry_out(task: Task, tell: Tell) -> None:
     """Train in this process, from the state in `task.run` where there is one, and write everything there."""
+    from zsad_core.methods.base import option_values
     from zsad_core.training import Trainer
 
     settings, state_uri = task.settings, storage.join(task.run, STATE)
@@ -310,7 +311,8 @@ def carry_out(task: Task, tell: Tell) -> None:
         check_classes(f"{task.judged.benchmark}, {category}", labels)
     module = _training_module(settings.method)
     recipe = module.recipe(task.learnt.benchmark, task.published)
-    trainer = Trainer(_untrained(module, settings), recipe, settings, training, validation)
+    options = option_values(options_of(settings.method), {}, task.learnt.benchmark)
+    trainer = Trainer(_untrained(module, settings), recipe, settings, training, validation, options)
     if storage.exists(state_uri):
         trainer.resume(_read_state(state_uri))
         tell("say", f"going on behind stage {trainer.stage_number}, epoch {trainer.epoch}")

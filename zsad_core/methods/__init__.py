@@ -8,8 +8,12 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from zsad_core.errors import UsageError
+
+if TYPE_CHECKING:  # loads torch
+    from zsad_core.methods.base import Option
 
 METHODS = {"bayes-pfl": "zsad_core.methods.bayes_pfl", "local-contrast": "zsad_core.methods.local_contrast"}
 LEARNING_NOTHING = ("local-contrast",)  # they have no backbone and no checkpoint
@@ -25,6 +29,11 @@ def package_of(method: str) -> str:
 def method_module(method: str) -> ModuleType:
     """The package or module of `method`, which gives PROTOCOL and `build` (see methods/base.py)."""
     return importlib.import_module(package_of(method))
+
+
+def options_of(method: str) -> dict[str, Option]:
+    """The options of `method` by name (see methods/base.py)."""
+    return getattr(method_module(method), "OPTIONS", {})
 
 
 def shipped_checkpoint(method: str) -> str | None:

@@ -5,7 +5,7 @@ It has no backbone, no weights and no prompts; what a trained method adds is wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class LocalContrast(Method):
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> None:
         """Nothing is random."""
 
-    def forward(self, images: Tensor, prompts: Sequence[str], noise: None) -> Prediction:
+    def forward(self, images: Tensor, prompts: Sequence[str], noise: None, options: Mapping[str, float]) -> Prediction:
         own = colours(images)
         surround = smooth(own.flatten(0, 1), WIDTH * self.image_size).view_as(own)
         anomaly_map = (own - surround).square().mean(dim=1).sqrt().clamp(max=1)
