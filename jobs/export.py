@@ -51,7 +51,8 @@ def _translated(checkpoint: str, out: str, options: argparse.Namespace) -> bytes
     from zsad_core.benchmarks.table import benchmarks
     from zsad_core.checkpoints import read_facts
     from zsad_core.methods import bayes_pfl
-    from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save, save_released
+    from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save_released
+    from zsad_core.methods.weights import save
     from zsad_core.settings import split_backbone
 
     with tempfile.TemporaryDirectory(prefix="zsad-") as folder, storage.local_copy(checkpoint) as source:

@@ -24,7 +24,8 @@ from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import image_pixels, mask_pixels
 from zsad_core.methods import bayes_pfl
-from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save
+from zsad_core.methods.bayes_pfl.checkpoint import facts_of
+from zsad_core.methods.weights import save
 from zsad_core.scoring import Scorer
 from zsad_core.settings import ScoringSettings
 

@@ -96,11 +96,13 @@ class Method(nn.Module):
     """A backbone with a method's weights, ready to score images; a pure function of images, prompts, noise and options.
 
     A method that learns nothing has no backbone; it overrides the members that ask for it. `samples`: prompt
-    samples of an image, for which draw_noise draws.
+    samples of an image, for which draw_noise draws. `training_only`: what the names of weights begin with that
+    checkpoints leave out.
     """
 
     backbone: Backbone
     samples: int
+    training_only: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
