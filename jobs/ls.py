@@ -45,12 +45,17 @@ def _benchmarks() -> list[str]:
 
 
 def _methods() -> list[str]:
-    from zsad_core.methods import METHODS, options_of
+    from zsad_core.methods import METHODS, options_of, traits_of
     from zsad_core.methods.base import describe_options
 
     lines = []
     for method in METHODS:
-        lines += [method, *(f"  --option {line}" for line in describe_options(options_of(method)))]
+        traits = traits_of(method)
+        has = " and ".join(["a backbone"] * traits.has_backbone + ["a checkpoint"] * traits.learns)
+        lines += [
+            f"{method:16}{has or 'learns nothing'}",
+            *(f"  --option {line}" for line in describe_options(options_of(method))),
+        ]
     return lines
 
 

@@ -11,7 +11,7 @@ from pipelines import engine, lock, predictions, runs, shards, storage
 from pipelines.predict import MODELS_A_GPU, describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
-from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
+from zsad_core.methods import shipped_checkpoint, traits_of
 from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
 
 FOOTERS_AT_ONCE = 32
@@ -38,17 +38,14 @@ def evaluate(
         for line in shards.shown_warnings(shard_set.manifest):
             engine.say(line)
     auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
-    if settings.method in LEARNING_NOTHING:
-        default = ScoringSettings()
-        of_a_backbone = ("backbone", "precision", "compile")
-        if checkpoints or any(getattr(settings, name) != getattr(default, name) for name in of_a_backbone):
-            raise UsageError(
-                f"{settings.method} learns nothing: leave out --checkpoint, --backbone, --precision and --compile"
-            )
+    traits = traits_of(settings.method)
+    _check_use(settings, checkpoints)
+    if not traits.has_backbone:
         settings = dataclasses.replace(settings, backbone=runs.NONE)
-        files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
-    else:
+    if traits.learns:
         files, routes = runs.route_checkpoints(checkpoints or [_shipped_checkpoint(settings)], auxiliaries)
+    else:
+        files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     hashed = _hashed(files)
 
     gpus = engine.resources()["GPU"]
@@ -82,6 +79,18 @@ def evaluate(
                 engine.say(_how(settings, models))
             predict(pending, _with_files(settings, file), first["image_size"], first["map_size"], models)
         return reduce([run_uri])
+
+
+def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
+    """Raises UsageError for what was given and means nothing to the method."""
+    traits, default = traits_of(settings.method), ScoringSettings()
+    of_a_backbone = () if traits.has_backbone else ("backbone", "precision", "compile")
+    useless = [f"--{name}" for name in of_a_backbone if getattr(settings, name) != getattr(default, name)]
+    if checkpoints and not traits.learns:
+        useless.insert(0, "--checkpoint")
+    if useless:
+        what = "learns nothing" if traits.has_backbone else "learns nothing and has no backbone"
+        raise UsageError(f"{settings.method} {what}: leave out {' and '.join(useless)}")
 
 
 def _with_files(settings: ScoringSettings, checkpoint: str) -> ScoringSettings:

@@ -13,7 +13,7 @@ from zsad_core.metrics.image import ScoreRule
 
 DEFAULT_AUXILIARY = "VisA"  # the published protocol's auxiliary set for every target but VisA itself
 UNTRAINED = "random"
-NONE = "none"  # stands for the backbone and the checkpoint of a method that learns nothing
+NONE = "none"  # stands for the backbone, or the checkpoint, of a method that has none
 
 
 def check_folder(run: str) -> None:

@@ -122,16 +122,20 @@ def summary_table(results: dict) -> str:
 
 def made_by(settings: dict) -> str:
     """One line on the model behind the figures, so that a table that is passed on says what made it."""
-    weights = [
-        f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
-        for auxiliary, facts in settings["checkpoints"].items()
-    ]
+    method, size = settings["method"], f"{settings['image_size']} x {settings['image_size']} pixels"
     if settings["backbone"] == NONE:
-        return f"{settings['method']}, {settings['image_size']} x {settings['image_size']} pixels; it learns nothing."
-    line = (
-        f"{settings['method']} on {settings['backbone']}, {settings['image_size']} x {settings['image_size']} pixels, "
-        f"{settings['samples']} samples, seed {settings['seed']}, {settings['precision']}; weights: {', '.join(weights)}."
-    )
+        line = f"{method}, {size}; it learns nothing."
+    elif NONE in settings["checkpoints"]:
+        line = f"{method} on {settings['backbone']}, {size}, {settings['precision']}; it learns nothing."
+    else:
+        weights = [
+            f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
+            for auxiliary, facts in settings["checkpoints"].items()
+        ]
+        line = (
+            f"{method} on {settings['backbone']}, {size}, {settings['samples']} samples, seed {settings['seed']}, "
+            f"{settings['precision']}; weights: {', '.join(weights)}."
+        )
     if options := options_in_words(settings):
         line += f" Options: {options}."
     if is_untrained(settings):

@@ -12,7 +12,11 @@ from tests.pipelines.test_reduce import made_up_run
 def test_lists(zsad):
     status, out, _ = zsad("ls", "benchmarks")
     assert status == 0 and "15 benchmarks, 16,042 test images" in out and "CVC-ColonDB" in out
-    assert zsad("ls", "methods")[:2] == (0, "bayes-pfl\nlocal-contrast\n")
+    status, out, _ = zsad("ls", "methods")
+    assert status == 0 and out.splitlines() == [
+        "bayes-pfl       a backbone and a checkpoint",
+        "local-contrast  learns nothing",
+    ]
     status, out, _ = zsad("ls", "backbones")
     assert status == 0 and "ViT-L-14-336:openai" in out
 

@@ -43,10 +43,13 @@ def test_run(packed, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("settings", "checkpoints"),
-    [(SETTINGS, ["VisA=a.pth"]), (dataclasses.replace(SETTINGS, backbone="ViT-B-16:random"), [])],
+    ("settings", "checkpoints", "useless"),
+    [
+        (SETTINGS, ["VisA=a.pth"], "--checkpoint"),
+        (dataclasses.replace(SETTINGS, backbone="ViT-B-16:random", compile=True), [], "--backbone and --compile"),
+    ],
 )
-def test_weights_are_refused(packed, tmp_path, settings, checkpoints):
-    with pytest.raises(UsageError, match="local-contrast learns nothing: leave out --checkpoint, --backbone, --prec"):
+def test_weights_are_refused(packed, tmp_path, settings, checkpoints, useless):
+    with pytest.raises(UsageError, match=f"local-contrast learns nothing and has no backbone: leave out {useless}$"):
         evaluate(packed, str(tmp_path / "run"), settings, checkpoints)
     assert not (tmp_path / "run").exists()

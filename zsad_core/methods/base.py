@@ -1,6 +1,6 @@
 """The seam: what a method gives the pipeline, and the randomness and settings that it is given.
 
-A method's package holds `PROTOCOL` (a Protocol) and
+A method is registered in zsad_core/methods/__init__.py. Its package, or module, holds `PROTOCOL` (a Protocol) and
 `build(backbone, checkpoint, image_size, samples) -> Method`, where `backbone` and `checkpoint` are the names or files
 that the user gave, `checkpoint` may be "random" (untrained) and `image_size` None (the backbone's default). It may hold
 `OPTIONS` ({name: Option}), numbers that the method's authors choose by the target benchmark.
@@ -33,10 +33,11 @@ PUBLISHED_IMAGE_SIZE = 518
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a method's authors judge its maps, in pixels at 518 x 518, and its images.
+    """How a method's authors judge its images and its maps, in pixels at 518 x 518.
 
-    image_score: what the score of an image is made of; see zsad_core.metrics.image. smoothing_sigma: of the Gaussian before the pixel metrics. top_k: how many highest unsmoothed pixels the map's
-    image score averages; top_k_small_defect: the same for categories of small defects.
+    image_score: what an image's score is made of (see zsad_core.metrics.image). smoothing_sigma: of the Gaussian
+    before the pixel metrics. top_k: how many highest unsmoothed pixels the map's image score averages;
+    top_k_small_defect: the same for categories of small defects.
     """
 
     image_score: ScoreRule
@@ -95,7 +96,7 @@ class Prediction(NamedTuple):
 class Method(nn.Module):
     """A backbone with a method's weights, ready to score images; a pure function of images, prompts, noise and options.
 
-    A method that learns nothing has no backbone; it overrides the members that ask for it. `samples`: prompt
+    A method without a backbone overrides the members that ask for it. `samples`: prompt
     samples of an image, for which draw_noise draws. `training_only`: what the names of weights begin with that
     checkpoints leave out.
     """
