@@ -3,35 +3,69 @@ is not asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+QUERIES, KEYS, VALUES = range(3)  # of torch's in_proj
 
-def states(blocks: Iterable[nn.Module], x: Tensor, visible: Tensor | None = None) -> Iterator[Tensor]:
+
+def states(
+    blocks: Iterable[nn.Module], x: Tensor, visible: Tensor | None = None, deep: Sequence[Tensor] = ()
+) -> Iterator[Tensor]:
     """The residual stream (B, L, W) behind each of open_clip's transformer blocks, one after another.
 
     x (B, L, W): what enters the first. visible (L, L) bool: which tokens (columns) each token (row) sees; None: all.
+    deep: for each block from the second on, as far as they go, what enters it at the places 1 .. T, (T, W).
     """
-    for block in blocks:
+    for number, block in enumerate(blocks):
+        if 0 < number <= len(deep):
+            prompts = deep[number - 1]
+            x = torch.cat([x[:, :1], prompts.expand(len(x), -1, -1), x[:, 1 + len(prompts) :]], dim=1)
         x = x + block.ls_1(attention(block.attn, block.ln_1(x), visible))
         x = x + block.ls_2(block.mlp(block.ln_2(x)))
         yield x
 
 
+def two_paths(blocks: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor]:
+    """The class token (B, W) behind the last block, and the patches (B, L - 1, W) behind a second path beside it.
+
+    The second path begins as x (B, L, W), as the first does. What each block adds to it is read from the first path:
+    attention in which values are queries and keys too (Li et al., "CLIP Surgery", 2023), without the feed-forward.
+    """
+    patches = x[:, 1:]
+    for number, block in enumerate(blocks, 1):
+        normed = block.ln_1(x).to(block.attn.in_proj_weight.dtype)  # once: autocast would round it for each product
+        keys, values = projected(block.attn, normed, KEYS), projected(block.attn, normed, VALUES)
+        patches = patches + block.ls_1(attended(block.attn, values[:, :, 1:], values, values))
+        if number == len(blocks):  # nothing reads the first path's patches any more
+            x, normed = x[:, :1], normed[:, :1]
+        x = x + block.ls_1(attended(block.attn, projected(block.attn, normed, QUERIES), keys, values))
+        x = x + block.ls_2(block.mlp(block.ln_2(x)))
+    return x[:, 0], patches
+
+
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
     """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at once."""
-    projections = zip(weights.in_proj_weight.chunk(3), weights.in_proj_bias.chunk(3))
     x = x.to(weights.in_proj_weight.dtype)  # once: autocast would round it for each of the three
+    return attended(weights, *(projected(weights, x, part) for part in (QUERIES, KEYS, VALUES)), visible)
+
+
+def projected(weights: nn.MultiheadAttention, x: Tensor, part: int) -> Tensor:
+    """QUERIES, KEYS or VALUES of x (B, L, W), each head's apart: (B, heads, L, W / heads)."""
+    matrix, bias = (both.chunk(3)[part] for both in (weights.in_proj_weight, weights.in_proj_bias))
     # Each head's rows behind one another: the kernel for CPUs is a tenth slower on those of the whole width.
-    queries, keys, values = (
-        F.linear(x, matrix, bias).unflatten(-1, (weights.num_heads, -1)).transpose(1, 2).contiguous()
-        for matrix, bias in projections
-    )
-    attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
-    return weights.out_proj(attended.transpose(1, 2).flatten(2))
+    return F.linear(x, matrix, bias).unflatten(-1, (weights.num_heads, -1)).transpose(1, 2).contiguous()
+
+
+def attended(
+    weights: nn.MultiheadAttention, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None = None
+) -> Tensor:
+    """What the queries of all heads make of keys and values, (B, L, W)."""
+    heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
+    return weights.out_proj(heads.transpose(1, 2).flatten(2))
 
 
 def image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:
