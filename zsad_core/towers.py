@@ -18,12 +18,12 @@ def states(
     """The residual stream (B, L, W) behind each of open_clip's transformer blocks, one after another.
 
     x (B, L, W): what enters the first. visible (L, L) bool: which tokens (columns) each token (row) sees; None: all.
-    deep: for each block from the second on, as far as they go, what enters it at the places 1 .. T, (T, W).
+    deep: for each block from the second on, as far as they go, what enters it at the places 1 .. T, (B, T, W).
     """
     for number, block in enumerate(blocks):
         if 0 < number <= len(deep):
             prompts = deep[number - 1]
-            x = torch.cat([x[:, :1], prompts.expand(len(x), -1, -1), x[:, 1 + len(prompts) :]], dim=1)
+            x = torch.cat([x[:, :1], prompts, x[:, 1 + prompts.shape[1] :]], dim=1)
         x = x + block.ls_1(attention(block.attn, block.ln_1(x), visible))
         x = x + block.ls_2(block.mlp(block.ln_2(x)))
         yield x

@@ -137,8 +137,8 @@ class CoPS(Method):
         start = torch.cat([first.expand(*shape[:2], 1, -1), common], dim=2)
         branches = torch.cat([classes, torch.stack(rest).expand(*shape, -1, -1)], dim=3)
         ends = torch.full((shape[0] * 2, shape[2]), branches.shape[3] - 1, device=latents.device)
-        # Rounded as in the released program, which kept them in float16.
-        deep = [vectors.half().float() for vectors in self.prompts.deep]
+        # Rounded as in the released program, which has them in float16, and their gradients of each text.
+        deep = [vectors.expand(shape[0] * 2, -1, -1).half().float() for vectors in self.prompts.deep]
         text = self.backbone.encode_texts(start.flatten(0, 1), branches.flatten(0, 1), ends, deep)
         return F.normalize(F.normalize(text, dim=-1).mean(dim=1), dim=-1).unflatten(0, shape[:2])
 
