@@ -131,7 +131,7 @@ def _packed_mask(mask: bytes | None, label: int | None, size: int) -> bytes | No
 
 
 class _Model:
-    """The actor that holds the model; adds `score_text`, `score_map`, `score` (n,) and `codes` (n, M, M) of n images."""
+    """The actor that holds the model; adds `score_text`, `score_map`, `score` (n,), `codes` (n, M, M)."""
 
     def __init__(self, settings: ScoringSettings):
         self.scorer = _scorer(settings)

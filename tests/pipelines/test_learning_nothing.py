@@ -1,4 +1,4 @@
-"""A method that learns nothing is run as others are, without a backbone, a checkpoint or a word on untrained weights."""
+"""Methods that learn nothing are run as others are, without a checkpoint or a word on untrained weights."""
 
 import dataclasses
 
@@ -42,14 +42,29 @@ def test_run(packed, tmp_path, capfd):
     assert "loading local-contrast\n" in said and "untrained" not in said
 
 
+def test_run_with_a_backbone(packed, settings, tmp_path):
+    run = str(tmp_path / "run")
+    chosen = dataclasses.replace(settings, method="clip-ensemble", options={"value-attention": 1.0})
+    results = evaluate(packed, run, chosen, [], actors=1)
+    assert not differences(tables_from_files(run), results["benchmarks"])
+    recorded = storage.read_json(f"{run}/run.json")
+    assert (recorded["settings"]["backbone"], list(recorded["settings"]["checkpoints"])) == ("clip.pt", ["none"])
+    assert recorded["benchmarks"]["drawn"]["options"] == {"value-attention": 1.0}
+    facts = read_entries([run])[0].facts()
+    assert facts["made_by"] == (
+        "clip-ensemble on clip.pt, 98 x 98 pixels, fp32; it learns nothing. Options: value-attention 1."
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "checkpoints", "useless"),
     [
         (SETTINGS, ["VisA=a.pth"], "--checkpoint"),
         (dataclasses.replace(SETTINGS, backbone="ViT-B-16:random", compile=True), [], "--backbone and --compile"),
+        (ScoringSettings(method="clip-ensemble", backbone="ViT-B-16:random"), ["VisA=a.pth"], "--checkpoint"),
     ],
 )
 def test_weights_are_refused(packed, tmp_path, settings, checkpoints, useless):
-    with pytest.raises(UsageError, match=f"local-contrast learns nothing and has no backbone: leave out {useless}$"):
+    with pytest.raises(UsageError, match=f"{settings.method} learns nothing.*: leave out {useless}$"):
         evaluate(packed, str(tmp_path / "run"), settings, checkpoints)
     assert not (tmp_path / "run").exists()

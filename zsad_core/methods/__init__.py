@@ -27,6 +27,7 @@ class Traits(NamedTuple):
 
 METHODS = {
     "bayes-pfl": Traits("bayes_pfl"),
+    "clip-ensemble": Traits("clip_ensemble", learns=False),
     "cops": Traits("cops"),
     "local-contrast": Traits("local_contrast", learns=False, has_backbone=False),
 }
