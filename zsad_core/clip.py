@@ -129,6 +129,11 @@ class Backbone(nn.Module):
             first, patches = towers.two_paths(visual.transformer.resblocks, embeddings)
         return TwoPathTokens(visual.ln_post(patches) @ visual.proj, first @ visual.proj)
 
+    def project(self, tokens: Tensor) -> Tensor:
+        """Tokens of the image tower (..., V) as features (..., D) beside those of texts: ln_post, then @ proj."""
+        visual = self.clip.visual
+        return visual.ln_post(tokens) @ visual.proj
+
     def compile_image_tower(self) -> None:
         """Have torch.compile make kernels for whichever function encodes images, when it first runs; for batches of one
         size.

@@ -9,7 +9,10 @@ A method that can be trained has a module `training` in its package, with
 `recipe(auxiliary, published) -> Recipe`, where `auxiliary` is the benchmark learnt from and `published` says that the
 authors' own rule of validation is followed; `untrained(backbone, image_size, seed) -> Method`, ready to learn; and
 `save(model, path, auxiliary, training)`, which writes a checkpoint for `build` with all that made it (see
-zsad_core.checkpoints).
+zsad_core.checkpoints and methods/weights.py).
+
+A method whose authors publish weights has a module `checkpoint` in its package, with `save_released(model, path)`, which
+writes them as the authors' program reads them; `build` reads both kinds.
 """
 
 from __future__ import annotations

@@ -53,26 +53,23 @@ class ClipEnsemble(Method):
     def __init__(self, backbone: Backbone):
         super().__init__()
         self.backbone = backbone
-        self.states = lru_cache(NAMES_KEPT)(self._states)  # they depend on the name alone, and take most of the time
+        self.states = lru_cache(NAMES_KEPT)(self._states)  # they depend on the name alone
 
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> None:
         """Nothing is random."""
 
     def forward(self, images: Tensor, prompts: Sequence[str], noise: None, options: Mapping[str, float]) -> Prediction:
         tokens, feature = self.backbone.encode_images(images)
-        visual, grid = self.backbone.clip.visual, self.backbone.grid
         if options["value-attention"]:
             patches = self.backbone.encode_two_paths(images).patches
         else:
-            patches = visual.ln_post(tokens[-1]) @ visual.proj
+            patches = self.backbone.project(tokens[-1])
         normal, anomalous = torch.stack([self.states(prompt) for prompt in prompts]).unbind(1)
         # A softmax over two is a sigmoid of their difference.
         difference = (anomalous - normal)[..., None] / TEMPERATURE
         score = (F.normalize(feature, dim=-1)[:, None] @ difference).sigmoid()
-        anomaly_map = upsampled_probability(
-            (F.normalize(patches, dim=-1) @ difference).view(-1, 1, grid, grid), self.image_size
-        )
-        return Prediction(score[:, 0, 0], anomaly_map)
+        logits = (F.normalize(patches, dim=-1) @ difference).view(-1, 1, self.backbone.grid, self.backbone.grid)
+        return Prediction(score[:, 0, 0], upsampled_probability(logits, self.image_size))
 
     def _states(self, name: str) -> Tensor:
         """(2, D): the normalised mean text feature of a normal and of an anomalous thing called `name`."""
@@ -83,7 +80,7 @@ class ClipEnsemble(Method):
         """Normalised text features (M, D)."""
         ids, ends = self.backbone.tokenize(texts)
         words = self.backbone.embed_tokens(ids.to(self.backbone.clip.text_projection.device))
-        # Texts that begin alike with nothing but the start of text, and each in one way only.
+        # Each is the one branch behind a beginning of one token.
         features = self.backbone.encode_texts(words[:, :1], words[:, None, 1:], ends[:, None] - 1)
         return F.normalize(features[:, 0], dim=-1)
 
