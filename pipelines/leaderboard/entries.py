@@ -167,7 +167,7 @@ def _described(key: str, settings: dict) -> str:
     if key == "checkpoint contents":
         return " + ".join(str(facts.get("sha256"))[:8] for facts in settings["checkpoints"].values())
     if key == "options":
-        return options_in_words(settings) or "published options"
+        return options_in_words(settings) or "default options"
     value: Any = settings.get(key)
     if key in ("backbone", "precision"):
         return str(value)
