@@ -51,9 +51,9 @@ def _methods() -> list[str]:
     lines = []
     for method in METHODS:
         traits = traits_of(method)
-        has = " and ".join(["a backbone"] * traits.has_backbone + ["a checkpoint"] * traits.learns)
+        learns = "learns" if traits.learns else "learns nothing"
         lines += [
-            f"{method:16}{has or 'learns nothing'}",
+            f"{method:16}{learns}{'' if traits.has_backbone else ', has no backbone'}",
             *(f"  --option {line}" for line in describe_options(options_of(method))),
         ]
     return lines

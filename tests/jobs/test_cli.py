@@ -14,12 +14,12 @@ def test_lists(zsad):
     assert status == 0 and "15 benchmarks, 16,042 test images" in out and "CVC-ColonDB" in out
     status, out, _ = zsad("ls", "methods")
     assert status == 0 and out.splitlines() == [
-        "bayes-pfl       a backbone and a checkpoint",
-        "clip-ensemble   a backbone",
+        "bayes-pfl       learns",
+        "clip-ensemble   learns nothing",
         "  --option value-attention 0: 1 takes patches from a second path of V-V attention, as CoPS does; 0 the ordinary",
-        "cops            a backbone and a checkpoint",
+        "cops            learns",
         *(line for line in out.splitlines() if line.startswith(("  --option alpha", "  --option b", "  --option p"))),
-        "local-contrast  learns nothing",
+        "local-contrast  learns nothing, has no backbone",
     ]
     assert "--option alpha 0.26 (VisA 0.35): " in out
     status, out, _ = zsad("ls", "backbones")

@@ -11,8 +11,8 @@ authors' own rule of validation is followed; `untrained(backbone, image_size, se
 `save(model, path, auxiliary, training)`, which writes a checkpoint for `build` with all that made it (see
 zsad_core.checkpoints and methods/weights.py).
 
-A method whose authors publish weights has a module `checkpoint` in its package, with `save_released(model, path)`, which
-writes them as the authors' program reads them; `build` reads both kinds.
+A method whose authors publish weights has a module `checkpoint` in its package, with `save_released(model, path)`,
+which writes them as the authors' program reads them; `build` reads both kinds.
 """
 
 from __future__ import annotations

@@ -36,8 +36,9 @@ TEMPLATES = (
     "a photo of a {}.", "a photo of the {}.", "a photo of one {}.", "a photo of a small {}.", "a photo of a large {}.",
     "a good photo of a {}.", "a bad photo of a {}.", "a bright photo of a {}.", "a dark photo of a {}.",
     "a blurry photo of a {}.", "a black and white photo of a {}.", "a low resolution photo of a {}.",
-    "a cropped photo of a {}.", "a cropped photo of the {}.", "a close-up photo of a {}.", "a close-up photo of the {}.",
-    "a jpeg corrupted photo of a {}.", "a photo of my {}.", "this is a {} in the scene.", "there is a {} in the scene.",
+    "a cropped photo of a {}.", "a cropped photo of the {}.", "a close-up photo of a {}.",
+    "a close-up photo of the {}.", "a jpeg corrupted photo of a {}.", "a photo of my {}.", "this is a {} in the scene.",
+    "there is a {} in the scene.",
 )  # fmt: skip
 NAMES_KEPT = 256  # whose text features are kept: more than the categories of all benchmarks
 
