@@ -37,14 +37,20 @@ def two_paths(blocks: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor]:
     """
     patches = x[:, 1:]
     for number, block in enumerate(blocks, 1):
-        normed = block.ln_1(x).to(block.attn.in_proj_weight.dtype)  # once: autocast would round it for each product
-        keys, values = projected(block.attn, normed, KEYS), projected(block.attn, normed, VALUES)
-        patches = patches + block.ls_1(attended(block.attn, values[:, :, 1:], values, values))
-        if number == len(blocks):  # nothing reads the first path's patches any more
-            x, normed = x[:, :1], normed[:, :1]
-        x = x + block.ls_1(attended(block.attn, projected(block.attn, normed, QUERIES), keys, values))
+        going_on = slice(1 if number == len(blocks) else None)  # nothing reads the patches that the last would give
+        x, patches = _both_attentions(block, x, patches, going_on)
         x = x + block.ls_2(block.mlp(block.ln_2(x)))
     return x[:, 0], patches
+
+
+def _both_attentions(block: nn.Module, x: Tensor, patches: Tensor, going_on: slice) -> tuple[Tensor, Tensor]:
+    """Both paths with what the block's attention adds to them, of the first the tokens `going_on`."""
+    weights = block.attn
+    normed = block.ln_1(x).to(weights.in_proj_weight.dtype)  # once: autocast would round it for each product
+    values = projected(weights, normed, VALUES)
+    patches = patches + block.ls_1(attended(weights, values[:, :, 1:], values, values))
+    queries, keys = projected(weights, normed[:, going_on], QUERIES), projected(weights, normed, KEYS)
+    return x[:, going_on] + block.ls_1(attended(weights, queries, keys, values)), patches
 
 
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:

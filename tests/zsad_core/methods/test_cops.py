@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
+from tests.zsad_core.test_scoring import COMPILER
 from zsad_core import towers
 from zsad_core.anomaly_map import smooth
 from zsad_core.clip import PositionResize, load_backbone
@@ -314,15 +315,35 @@ def test_minmax_is_each_images_own_and_0_where_all_are_equal():
     assert result[2].isnan().all()
 
 
-def test_the_scorer_reports_the_text_part_alone_and_smooths_with_sigma_4(cops_golden):
+def test_images_are_judged_by_the_text_part_alone_and_pixels_smoothed_with_sigma_4():
     assert (cops.PROTOCOL.image_score, cops.PROTOCOL.smoothing_sigma) == ("text", 4.0)
+
+
+def scored(golden, **changes):
+    """What the scorer gives for three images."""
+    settings = ScoringSettings("cops", golden.backbone, golden.checkpoint, 98, batch_size=2)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 98, 98, 3), np.uint8)
+    scorer = Scorer(dataclasses.replace(settings, **changes))
+    return scorer.score(pixels, ["pill"] * 3, ["aa", "bb", "cc"], [False] * 3)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_low_precision_comes_near(cops_golden, precision):
-    settings = ScoringSettings("cops", cops_golden.backbone, cops_golden.checkpoint, 98, batch_size=2)
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 98, 98, 3), np.uint8)
-    given = pixels, ["pill"] * 3, ["aa", "bb", "cc"], [False] * 3
-    exact, low = (Scorer(dataclasses.replace(settings, precision=each)).score(*given) for each in ("fp32", precision))
+    exact, low = (scored(cops_golden, precision=each) for each in ("fp32", precision))
     assert_allclose(low.text, exact.text, atol=0.02)
     assert 0 < np.abs(low.codes.astype(int) - exact.codes).max() < 0.02 * 65535
+
+
+@pytest.mark.skipif(not COMPILER, reason="no C++ compiler or no headers of Python")
+def test_compiled_kernels_change_nothing(cops_golden):
+    exact, compiled = (scored(cops_golden, compile=each) for each in (False, True))
+    assert_allclose(compiled.text, exact.text, rtol=0, atol=1e-5)
+    assert np.abs(compiled.codes.astype(int) - exact.codes).max() <= 1
+
+
+def test_the_tower_that_the_method_uses_is_what_is_compiled(cops_golden, monkeypatch):
+    model = built(cops_golden)
+    monkeypatch.setattr(torch, "compile", lambda function, **named: lambda images: pytest.fail("the compiled one"))
+    model.backbone.compile_image_tower()
+    with pytest.raises(pytest.fail.Exception, match="the compiled one"):
+        model(cops_golden.images, ["pill"] * 2, golden_noise(cops_golden), OPTIONS)
