@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-QUERIES, KEYS, VALUES = range(3)  # of torch's in_proj
+# Parts of torch's in_proj, whose rows give queries, keys and values.
+ALL, QUERIES, KEYS_AND_VALUES = slice(3), slice(1), slice(1, 3)
 
 
 def states(
@@ -45,25 +46,27 @@ def two_paths(blocks: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _both_attentions(block: nn.Module, x: Tensor, patches: Tensor, going_on: slice) -> tuple[Tensor, Tensor]:
     """Both paths with what the block's attention adds to them, of the first the tokens `going_on`."""
-    weights = block.attn
-    normed = block.ln_1(x).to(weights.in_proj_weight.dtype)  # once: autocast would round it for each product
-    values = projected(weights, normed, VALUES)
+    weights, normed = block.attn, block.ln_1(x)
+    keys, values = projected(weights, normed, KEYS_AND_VALUES)
     patches = patches + block.ls_1(attended(weights, values[:, :, 1:], values, values))
-    queries, keys = projected(weights, normed[:, going_on], QUERIES), projected(weights, normed, KEYS)
+    (queries,) = projected(weights, normed[:, going_on], QUERIES)
     return x[:, going_on] + block.ls_1(attended(weights, queries, keys, values)), patches
 
 
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
     """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at once."""
-    x = x.to(weights.in_proj_weight.dtype)  # once: autocast would round it for each of the three
-    return attended(weights, *(projected(weights, x, part) for part in (QUERIES, KEYS, VALUES)), visible)
+    return attended(weights, *projected(weights, x, ALL), visible)
 
 
-def projected(weights: nn.MultiheadAttention, x: Tensor, part: int) -> Tensor:
-    """QUERIES, KEYS or VALUES of x (B, L, W), each head's apart: (B, heads, L, W / heads)."""
-    matrix, bias = (both.chunk(3)[part] for both in (weights.in_proj_weight, weights.in_proj_bias))
-    # Each head's rows behind one another: the kernel for CPUs is a tenth slower on those of the whole width.
-    return F.linear(x, matrix, bias).unflatten(-1, (weights.num_heads, -1)).transpose(1, 2).contiguous()
+def projected(weights: nn.MultiheadAttention, x: Tensor, parts: slice) -> Sequence[Tensor]:
+    """Of x (B, L, W) the projections `parts`, each (B, heads, L, W / heads)."""
+    width = x.shape[-1]
+    rows = slice((parts.start or 0) * width, parts.stop * width)
+    x = x.to(weights.in_proj_weight.dtype)  # once: autocast would round it again
+    heads = F.linear(x, weights.in_proj_weight[rows], weights.in_proj_bias[rows])
+    heads = heads.unflatten(-1, (-1, weights.num_heads, width // weights.num_heads)).permute(2, 0, 3, 1, 4)
+    # Kernels for CPUs are a tenth slower where a head's rows are not behind one another.
+    return heads.unbind() if x.is_cuda else [each.contiguous() for each in heads]
 
 
 def attended(

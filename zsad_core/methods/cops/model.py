@@ -46,16 +46,9 @@ class Prototypes(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (B, N, D), not normalised, to prototypes (B, 2, K, D)."""
         queries = torch.cat([self.normal, self.abnormal])[None]
-        normed = self.attention_norm(patches)
-        attended = towers.attended(
-            self.attention,
-            towers.projected(self.attention, self.attention_norm(queries), towers.QUERIES).expand(
-                len(patches), *3 * [-1]
-            ),
-            towers.projected(self.attention, normed, towers.KEYS),
-            towers.projected(self.attention, normed, towers.VALUES),
-        )
-        x = queries + attended
+        (asking,) = towers.projected(self.attention, self.attention_norm(queries), towers.QUERIES)
+        keys, values = towers.projected(self.attention, self.attention_norm(patches), towers.KEYS_AND_VALUES)
+        x = queries + towers.attended(self.attention, asking.expand(len(patches), -1, -1, -1), keys, values)
         return (x + self.mlp(self.mlp_norm(x))).unflatten(1, (2, PROTOTYPES))
 
 
@@ -136,7 +129,7 @@ class CoPS(Method):
         shape = (*common.shape[:2], latents.shape[1])  # B, 2, R
         start = torch.cat([first.expand(*shape[:2], 1, -1), common], dim=2)
         branches = torch.cat([classes, torch.stack(rest).expand(*shape, -1, -1)], dim=3)
-        ends = torch.full((shape[0] * 2, shape[2]), branches.shape[3] - 1, device=latents.device)
+        ends = torch.full((shape[0] * 2, shape[2]), branches.shape[3] - 1)
         # Rounded as in the released program, which has them in float16, and their gradients of each text.
         deep = [vectors.expand(shape[0] * 2, -1, -1).half().float() for vectors in self.prompts.deep]
         text = self.backbone.encode_texts(start.flatten(0, 1), branches.flatten(0, 1), ends, deep)
