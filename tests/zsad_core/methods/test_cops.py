@@ -7,6 +7,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.zsad_core.test_scoring import COMPILER
 from zsad_core import towers
@@ -253,6 +255,29 @@ def test_a_shallow_text_tower_has_deep_prompts_for_the_blocks_behind_its_first()
     model = cops.build("zsad-small:random", "random", None, 2)
     assert len(model.prompts.deep) == 3
     assert model.prototypes.attention.num_heads == 4  # 12 do not divide its width of 128: heads of 32
+
+
+def flop_of(work):
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+@torch.inference_mode()
+def test_no_product_is_computed_that_is_not_needed(cops_golden):
+    model = built(cops_golden)
+    tokens, patches, width, joint, depth = 50, 49, 128, 192, 6
+    first_path = [24 * tokens * width**2 + 4 * tokens**2 * width] * (depth - 1)
+    first_path += [4 * tokens * width**2 + 20 * width**2 + 4 * tokens * width]  # keys and values; one token goes on
+    second_path = depth * (4 * patches * tokens * width + 2 * patches * width**2)
+    around = 2 * width * (3 * 14**2 * patches + joint * (patches + 1))
+    done = flop_of(lambda: model.backbone.encode_two_paths(cops_golden.images[:1]))
+    assert done == sum(first_path) + second_path + around
+
+    prototypes, noise = torch.zeros(1, 2, 6, joint), torch.zeros(1, 10, joint)
+    done = flop_of(lambda: model.text_features(prototypes, noise)) - flop_of(lambda: model.vae_decoder(noise))
+    tokens = 13 + 10 * 4
+    assert done == 2 * (10 * (24 * tokens * joint**2 + 4 * tokens**2 * joint) + 10 * 2 * joint**2)
 
 
 def naive_attention(x, heads, weights, of_values):

@@ -6,6 +6,8 @@ import torch
 from zsad_core.methods.base import Batch
 from zsad_core.methods.cops import training
 from zsad_core.methods.cops.training import drawn, recipe, untrained
+from zsad_core.training import Trainer
+from zsad_core.training_settings import TrainingSettings
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +88,16 @@ def test_steps_move_what_learns_and_nothing_else(cops_golden):
     optimizer.step()
     moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if not name.startswith("backbone.")}
+
+
+def test_what_a_training_goes_on_from_holds_the_vae_encoder(cops_golden, torch_restored):
+    """Checkpoints leave it out; without it, the epochs behind an interruption would be others."""
+    settings = TrainingSettings("cops", epochs=2, batch_size=2, threads=1, device="cpu")
+    one, other = (
+        Trainer(untrained(cops_golden.backbone, 28, seed), recipe("VisA", False), settings, [], [], {})
+        for seed in (0, 1)
+    )
+    other.resume(one.state())
+    for key, value in one.model.state_dict().items():
+        assert torch.equal(other.model.state_dict()[key], value), key
+    assert "vae_encoder.mean.weight" in one.state()["weights"]

@@ -36,7 +36,7 @@ class Prototypes(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.normal, self.abnormal = (_vectors(PROTOTYPES, width) for _ in "na")
+        self.normal, self.abnormal = (_vectors(PROTOTYPES, width) for _ in range(2))
         # Published are 12 heads; a width that they do not divide has heads of 32.
         heads = HEADS if width % HEADS == 0 else width // OTHER_HEAD_WIDTH
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -58,7 +58,7 @@ class Prompts(nn.Module):
 
     def __init__(self, width: int, deep_blocks: int):
         super().__init__()
-        self.normal, self.abnormal = (_vectors(CONTEXT_LENGTH + PROTOTYPES + CLASS_LENGTH, width) for _ in "na")
+        self.normal, self.abnormal = (_vectors(CONTEXT_LENGTH + PROTOTYPES + CLASS_LENGTH, width) for _ in range(2))
         self.deep = nn.ParameterList(_vectors(DEEP_LENGTH, width) for _ in range(deep_blocks))
 
     def forward(self, prototypes: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
