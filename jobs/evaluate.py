@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from typing import get_args
 
 from zsad_core.settings import Device, Precision, ScoringSettings
@@ -46,6 +47,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--samples", type=int, default=default.samples, help="prompt samples (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the prompt samples (default: %(default)s)")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        dest="options",
+        metavar="NAME=VALUE",
+        help="a number of the method, for all benchmarks; may be repeated; `zsad ls methods` lists them (default: the "
+        "published one for each benchmark)",
+    )
     parser.add_argument("--precision", choices=get_args(Precision), default=default.precision)
     parser.add_argument("--device", choices=get_args(Device), help="default: cuda where Ray has GPUs, else cpu")
     parser.add_argument(
@@ -81,7 +91,27 @@ def add_method_and_backbone(parser: argparse.ArgumentParser) -> None:
 def model_settings(options: argparse.Namespace) -> ScoringSettings:
     """What the options of add_model_options say, but for the checkpoints."""
     names = [field.name for field in dataclasses.fields(ScoringSettings) if field.name != "checkpoint"]
-    return ScoringSettings(**{name: getattr(options, name) for name in names})
+    given = {name: getattr(options, name) for name in names}
+    return ScoringSettings(**given | {"options": _numbers(options.method, options.options)})
+
+
+def _numbers(method: str, given: list[str]) -> dict[str, float]:
+    """The options of the method by name, from NAME=VALUE."""
+    numbers = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            numbers[name] = math.nan
+        if not math.isfinite(numbers[name]):
+            from zsad_core.errors import UsageError
+            from zsad_core.methods import options_of
+            from zsad_core.methods.base import describe_options
+
+            known = "; ".join(describe_options(options_of(method))) or "none"
+            raise UsageError(f"--option {text}: write NAME=NUMBER; options of {method}: {known}")
+    return numbers
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,19 +1,26 @@
-"""Translate a Bayes-PFL checkpoint: ours (.safetensors) into the authors' layout (.pth), or theirs into ours.
+"""Translate a method's checkpoint: ours (.safetensors) into its authors' layout (.pth), or theirs into ours.
 
 zsad export visa.safetensors epoch_post_30_2.pth                    the authors' program reads it
 zsad export epoch_post_9_2.pth visa.safetensors --auxiliary VisA --backbone ViT-L-14-336:openai
+zsad export train_on_visa.pth visa.safetensors --method cops --auxiliary VisA --backbone ViT-L-14-336:openai
 
-The authors' program reads the training stage off the name `epoch_post_<epoch>_<stage>.pth`; any other name says 2.
+Bayes-PFL's program reads the training stage off the name `epoch_post_<epoch>_<stage>.pth`; any other name says 2.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from zsad_core.settings import ScoringSettings
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="file or URI")
     parser.add_argument("out", metavar="FILE", help="file or URI to write; its ending says which layout")
+    parser.add_argument(
+        "--method",
+        help=f"whose authors' file it is, see `zsad ls methods` (default: {ScoringSettings.method}; ours name theirs)",
+    )
     parser.add_argument("--auxiliary", metavar="NAME", help="the benchmark that the authors' file was trained on")
     parser.add_argument(
         "--backbone", metavar="NAME|FILE", help="that it was trained on (default: the one that ours names)"
@@ -50,23 +57,26 @@ def _translated(checkpoint: str, out: str, options: argparse.Namespace) -> bytes
     from pipelines import storage
     from zsad_core.benchmarks.table import benchmarks
     from zsad_core.checkpoints import read_facts
-    from zsad_core.methods import bayes_pfl
-    from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save, save_released
+    from zsad_core.errors import UsageError
+    from zsad_core.methods import method_module, traits_of
     from zsad_core.settings import split_backbone
 
     with tempfile.TemporaryDirectory(prefix="zsad-") as folder, storage.local_copy(checkpoint) as source:
         facts = read_facts(source)
+        method = options.method or (facts["method"] if facts else ScoringSettings.method)
+        if not traits_of(method).learns:
+            raise UsageError(f"{method} learns nothing: it has no checkpoints")
         architecture, weights = split_backbone(options.backbone or facts["backbone"])
         with storage.local_copy(weights) as local_weights:
-            model = bayes_pfl.build(architecture + local_weights, source, None, samples=1)
+            model = method_module(method).build(architecture + local_weights, source, None, samples=1)
         written = os.path.join(folder, out.rpartition("/")[2])
         if facts:
-            save_released(model, written)
+            method_module(method, "checkpoint").save_released(model, written)
         else:
             names = {each.name.casefold(): each.name for each in benchmarks()}
             auxiliary = names.get(options.auxiliary.casefold(), options.auxiliary)
             origin = {"file": checkpoint.rpartition("/")[2], "sha256": storage.sha256(checkpoint)}
-            save(model, written, facts_of(model, auxiliary, {"imported": origin}))
+            method_module(method, "training").save(model, written, auxiliary, {"imported": origin})
         with open(written, "rb") as file:
             return file.read()
 

@@ -45,9 +45,18 @@ def _benchmarks() -> list[str]:
 
 
 def _methods() -> list[str]:
-    from zsad_core.methods import METHODS
+    from zsad_core.methods import METHODS, options_of, traits_of
+    from zsad_core.methods.base import describe_options
 
-    return list(METHODS)
+    lines = []
+    for method in METHODS:
+        traits = traits_of(method)
+        learns = "learns" if traits.learns else "learns nothing"
+        lines += [
+            f"{method:16}{learns}{'' if traits.has_backbone else ', has no backbone'}",
+            *(f"  --option {line}" for line in describe_options(options_of(method))),
+        ]
+    return lines
 
 
 def _backbones() -> list[str]:

@@ -21,8 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--auxiliary", required=True, metavar="BENCHMARK", help="the packed benchmark to learn from")
     add_method_and_backbone(parser)
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="default: as for `zsad evaluate`")
-    parser.add_argument("--epochs", type=int, help="the most that a stage takes (default: the method's; 30)")
-    parser.add_argument("--batch-size", type=int, metavar="IMAGES", help="of a step (default: the method's; 32)")
+    parser.add_argument("--epochs", type=int, help="the most that a stage takes (default: the method's)")
+    parser.add_argument("--batch-size", type=int, metavar="IMAGES", help="of a step (default: the method's)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of all that is drawn (default: %(default)s)")
     parser.add_argument(
         "--validation",

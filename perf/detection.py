@@ -30,7 +30,7 @@ import pyarrow as pa
 from jobs.cli import main as zsad
 from pipelines import storage
 from pipelines.predictions import prediction_uri, read_predictions
-from pipelines.runs import UNTRAINED, read_run
+from pipelines.runs import UNTRAINED, read_run, score_rule
 from pipelines.tables import markdown_table
 from zsad_core.benchmarks.drawn.miniatures import MINIATURES, Drawing
 from zsad_core.benchmarks.drawn.surfaces import Array
@@ -160,7 +160,9 @@ def figures(run: str, kinds: dict[str, dict[str, str]]) -> Iterator[Figures]:
 
     The image score is that of the published rule. Images of several kinds at once are in no figure.
     """
-    for name, facts in read_run(run)["benchmarks"].items():
+    facts_of_run = read_run(run)
+    rule = score_rule(facts_of_run["settings"])
+    for name, facts in facts_of_run["benchmarks"].items():
         files = [read_predictions(prediction_uri(run, name, file["name"])) for file in facts["files"]]
         images = pa.concat_tables(files).to_pandas()
         if images["error"].notna().any():
@@ -169,7 +171,9 @@ def figures(run: str, kinds: dict[str, dict[str, str]]) -> Iterator[Figures]:
             kinds[name].get(image.key, image.defect) if image.label else None for image in images.itertuples()
         ]
         for category, rows in images.groupby("category", sort=False):
-            scores = image_score_published(rows["score_text"].to_numpy(), rows["score_map"].to_numpy(), facts["levels"])
+            scores = image_score_published(
+                rows["score_text"].to_numpy(), rows["score_map"].to_numpy(), facts["levels"], rule
+            )
             normal = _pixel_counts(rows[rows["label"] == 0], facts["levels"])
             for kind, of_kind in rows[rows["label"] == 1].groupby("kind"):
                 if kind == SEVERAL_DEFECTS:

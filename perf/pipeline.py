@@ -132,7 +132,11 @@ def throughput_report(options: argparse.Namespace) -> str:
         steady = steady_rate(run, options.shard_size, options.models)
     alone = statistics.mean(rates)
     rows = [
-        [f"the model alone, {alone_models} process(es)", f"{alone:.2f} ({', '.join(f'{rate:.2f}' for rate in rates)})", "100.0 %"],
+        [
+            f"the model alone, {alone_models} process(es)",
+            f"{alone:.2f} ({', '.join(f'{rate:.2f}' for rate in rates)})",
+            "100.0 %",
+        ],
         ["through the pipeline, once loaded", f"{steady:.2f}", f"{steady / alone:.1%}".replace("%", " %")],
         [f"the whole command, {whole.seconds:.0f} s", f"{options.count / whole.seconds:.2f}", ""],
     ]

@@ -14,7 +14,7 @@ from pipelines.counts import SCORES, Group, read_binned, read_counts
 from pipelines.tables import GROUPS
 from zsad_core.metrics import intervals
 from zsad_core.metrics.curves import FPR_LIMIT, pro_curve, roc_curve
-from zsad_core.metrics.image import image_counts, image_influence, image_metrics, image_score_published
+from zsad_core.metrics.image import ScoreRule, image_counts, image_influence, image_metrics, image_score_published
 from zsad_core.metrics.pixel import PIXEL_METRICS, PixelCounts, moved_without_each, pixel_metrics
 
 CURVE_POINTS = 101
@@ -69,7 +69,9 @@ class _Group(NamedTuple):
     curves: dict[str, list[list[float]] | None]
 
 
-def category_results(category: str, images: pa.Table, shards: list[Shard], levels: Collection[str]) -> CategoryResults:
+def category_results(
+    category: str, images: pa.Table, shards: list[Shard], levels: Collection[str], rule: ScoreRule
+) -> CategoryResults:
     """Results of a category from its `images`, rows of the shards' images files.
 
     `images` has a column `shard` besides, the place of its row's shard in `shards`. A defect's images are judged
@@ -83,7 +85,7 @@ def category_results(category: str, images: pa.Table, shards: list[Shard], level
         subsets |= {kind: (label == 0) | ((label == 1) & (defect == kind)) for kind in defects}
     groups = {}
     if "image" in levels:
-        for group, scores in _image_scores(images, levels).items():
+        for group, scores in _image_scores(images, levels, rule).items():
             groups[group] = _image_group(f"{group}_roc", scores, label, subsets)
     if "pixel" in levels:
         groups["pixel"] = _pixel_group(category, images, shards, label, subsets)
@@ -131,12 +133,12 @@ def _pixel_group(
     return _Group(cells, of_whole, curves)
 
 
-def _image_scores(images: pa.Table, levels: Collection[str]) -> dict[str, np.ndarray]:
+def _image_scores(images: pa.Table, levels: Collection[str], rule: ScoreRule) -> dict[str, np.ndarray]:
     """Group -> image scores (n,), NaN where an image was not scored."""
     scored = ~images["failed"].to_numpy()
     text, highest, plain = (images[name].to_numpy()[scored] for name in SCORES)
     return {
-        "image": _spread_out(image_score_published(text, highest, levels), scored),
+        "image": _spread_out(image_score_published(text, highest, levels, rule), scored),
         "image_plain": _spread_out(plain, scored),
     }
 

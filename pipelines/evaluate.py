@@ -11,7 +11,7 @@ from pipelines import engine, lock, predictions, runs, shards, storage
 from pipelines.predict import MODELS_A_GPU, describe, predict
 from pipelines.reduce import reduce
 from zsad_core.errors import UsageError
-from zsad_core.methods import LEARNING_NOTHING, shipped_checkpoint
+from zsad_core.methods import shipped_checkpoint, traits_of
 from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
 
 FOOTERS_AT_ONCE = 32
@@ -38,17 +38,14 @@ def evaluate(
         for line in shards.shown_warnings(shard_set.manifest):
             engine.say(line)
     auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
-    if settings.method in LEARNING_NOTHING:
-        default = ScoringSettings()
-        of_a_backbone = ("backbone", "precision", "compile")
-        if checkpoints or any(getattr(settings, name) != getattr(default, name) for name in of_a_backbone):
-            raise UsageError(
-                f"{settings.method} learns nothing: leave out --checkpoint, --backbone, --precision and --compile"
-            )
+    traits = traits_of(settings.method)
+    _check_use(settings, checkpoints)
+    if not traits.has_backbone:
         settings = dataclasses.replace(settings, backbone=runs.NONE)
-        files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
-    else:
+    if traits.learns:
         files, routes = runs.route_checkpoints(checkpoints or [_shipped_checkpoint(settings)], auxiliaries)
+    else:
+        files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     hashed = _hashed(files)
 
     gpus = engine.resources()["GPU"]
@@ -60,25 +57,40 @@ def evaluate(
         engine.say("no GPU in the cluster yet: the work waits until one joins")
     on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
     engine.say(f"loading {settings.method}{on}")
-    facts = {name: describe(_with_files(settings, file)) for name, file in files.items()}
+    facts = {name: describe(_with_files(settings, file), [*auxiliaries]) for name, file in files.items()}
     first = next(iter(facts.values()))
     actors = actors or _actors_that_fit(settings, first["parameter_bytes"])
     if settings.device == "cuda" and not given_batch_size:
         settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first))
     recorded = _recorded(settings, hashed, first)
+    benchmarks = _benchmarks(sets, routes, first["options_of"])
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
     with lock.held(run_uri):
-        for version in runs.open_run(run_uri, recorded, _benchmarks(sets, routes), shards_uri):
+        for version in runs.open_run(run_uri, recorded, benchmarks, shards_uri):
             engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
         for name, file in files.items():
             served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
-            pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded)]
+            pending = [
+                unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded, first["options_of"])
+            ]
             models = min(actors, len(pending))
             if pending:
                 engine.say(_how(settings, models))
             predict(pending, _with_files(settings, file), first["image_size"], first["map_size"], models)
         return reduce([run_uri])
+
+
+def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
+    """Raises UsageError for what was given and means nothing to the method."""
+    traits, default = traits_of(settings.method), ScoringSettings()
+    of_a_backbone = () if traits.has_backbone else ("backbone", "precision", "compile")
+    useless = [f"--{name}" for name in of_a_backbone if getattr(settings, name) != getattr(default, name)]
+    if checkpoints and not traits.learns:
+        useless.insert(0, "--checkpoint")
+    if useless:
+        what = "learns nothing" if traits.has_backbone else "learns nothing and has no backbone"
+        raise UsageError(f"{settings.method} {what}: leave out {' and '.join(useless)}")
 
 
 def _with_files(settings: ScoringSettings, checkpoint: str) -> ScoringSettings:
@@ -125,24 +137,25 @@ def _hashed(files: dict[str, str]) -> dict[str, dict]:
 def _recorded(settings: ScoringSettings, checkpoints: dict, facts: dict) -> dict:
     """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
     recorded = {**dataclasses.asdict(settings), **facts, "checkpoints": checkpoints}
-    for name in ("checkpoint", "parameter_bytes", "working_bytes", "gpu_bytes"):
+    for name in ("checkpoint", "options_of", "parameter_bytes", "working_bytes", "gpu_bytes"):
         recorded.pop(name, None)
     architecture, weights = split_backbone(settings.backbone)
     return recorded | {"backbone": architecture + _file_name(weights)}
 
 
-def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str]) -> dict:
+def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str], options_of: dict[str, dict]) -> dict:
     return {
         each.manifest["benchmark"]: {
             **{key: each.manifest.get(key) for key in ("domain", "levels", "auxiliary", "variant", "categories")},
             "checkpoint": _file_name(routes[each.manifest["benchmark"]]),
+            "options": options_of[each.manifest["benchmark"]],
             "files": sorted(each.manifest["files"], key=lambda file: file["name"]),
         }
         for each in sets
     }
 
 
-def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[dict]:
+def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict, options_of: dict[str, dict]) -> list[dict]:
     """The units of work whose predictions are not there, or not whole, or not this run's; in the manifest's order."""
     name, manifest = shard_set.manifest["benchmark"], shard_set.manifest
     small_defect = json.dumps([name for name, facts in manifest["categories"].items() if facts["small_defect"]])
@@ -150,10 +163,11 @@ def _pending(shard_set: shards.ShardSet, run_uri: str, settings: dict) -> list[d
         {
             "rows": file["rows"],
             "shard_sha256": file["sha256"],
-            "origin": predictions.made_from(settings, file["sha256"]),
+            "origin": predictions.made_from(settings, file["sha256"], options_of[name]),
             "name": shard_set.shard_uri(file),
             "predictions": predictions.prediction_uri(run_uri, name, file["name"]),
             "small_defect": small_defect,
+            "options": json.dumps(options_of[name]),
         }
         for file in manifest["files"]
     ]

@@ -20,6 +20,7 @@ import ray.data
 from pipelines import engine, isolation, predictions, shards, storage
 from zsad_core import map_codec
 from zsad_core.images import ImageError, image_pixels, mask_pixels
+from zsad_core.metrics.image import image_score_plain
 from zsad_core.settings import ScoringSettings, split_backbone
 
 if TYPE_CHECKING:  # loads torch, which the driver does without
@@ -28,16 +29,18 @@ if TYPE_CHECKING:  # loads torch, which the driver does without
 MODELS_A_GPU = 2  # while one fetches a shard or hands over its results, the other computes
 
 
-def describe(settings: ScoringSettings) -> dict:
+def describe(settings: ScoringSettings, benchmarks: list[str]) -> dict:
     """Build the model once in a process of its own: its facts for run.json, and its errors before any work.
 
-    Besides what Scorer.facts gives: `gpu_bytes`, the memory of a GPU of the cluster, where `settings.device` is cuda.
+    Besides what Scorer.facts gives: `options_of`, the values of the method's options for each of `benchmarks`;
+    `gpu_bytes`, the memory of a GPU of the cluster, where `settings.device` is cuda.
     """
-    return engine.call(_describe, settings, gpu=settings.device == "cuda")
+    return engine.call(_describe, settings, benchmarks, gpu=settings.device == "cuda")
 
 
-def _describe(settings: ScoringSettings) -> dict:
-    facts = _scorer(dataclasses.replace(settings, device="cpu", precision="fp32", compile=False)).facts()
+def _describe(settings: ScoringSettings, benchmarks: list[str]) -> dict:
+    scorer = _scorer(dataclasses.replace(settings, device="cpu", precision="fp32", compile=False))
+    facts = {**scorer.facts(), "options_of": {name: scorer.options_for(name) for name in benchmarks}}
     return facts | {"gpu_bytes": _gpu_bytes()} if settings.device == "cuda" else facts
 
 
@@ -59,8 +62,8 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_s
     """Write the predictions of every unit.
 
     A unit is one shard: `name` (its URI), `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from),
-    `predictions` (URI), `small_defect` (JSON list of the categories with small defects). `actors` hold the model,
-    MODELS_A_GPU on each GPU where `settings.device` is cuda.
+    `predictions` (URI), `small_defect` (JSON list of the categories with small defects), `options` (JSON, the
+    method's for its benchmark). `actors` hold the model, MODELS_A_GPU on each GPU where `settings.device` is cuda.
     """
     if not units:
         return
@@ -128,7 +131,7 @@ def _packed_mask(mask: bytes | None, label: int | None, size: int) -> bytes | No
 
 
 class _Model:
-    """The actor that holds the model; adds `score_text`, `score_map` (n,) and `codes` (n, M, M) for the n images."""
+    """The actor that holds the model; adds `score_text`, `score_map`, `score` (n,), `codes` (n, M, M)."""
 
     def __init__(self, settings: ScoringSettings):
         self.scorer = _scorer(settings)
@@ -144,16 +147,19 @@ class _Model:
             [sample["prompt"] for sample in good],
             [sample["sha256"] for sample in good],
             [sample["category"] in small_defect for sample in good],
+            json.loads(unit["options"]),
         )
-        return {**unit, "score_text": scores.text, "score_map": scores.map, "codes": scores.codes} | {
-            "batch_size": scores.batch_size
+        plain = image_score_plain(scores.text, scores.map, self.scorer.protocol.image_score)
+        return {**unit, "score_text": scores.text, "score_map": scores.map, "score": plain} | {
+            "codes": scores.codes,
+            "batch_size": scores.batch_size,
         }
 
 
 def _write(unit: dict) -> dict:
     """Write one shard's predictions, every sample a row in the shard's order."""
     size = unit["map_size"]
-    scored = zip(unit["score_text"], unit["score_map"], unit["codes"])
+    scored = zip(unit["score_text"], unit["score_map"], unit["score"], unit["codes"])
     rows = []
     for sample in pickle.loads(unit["samples"]):
         row = dict.fromkeys(predictions.PREDICTION_SCHEMA.names) | {
@@ -161,12 +167,12 @@ def _write(unit: dict) -> dict:
         }
         row |= {"map_height": size, "map_width": size}
         if sample["error"] is None:
-            text, highest, codes = next(scored)
+            text, highest, plain, codes = next(scored)
             if math.isfinite(text) and math.isfinite(highest):
                 row |= {
                     "score_text": text,
                     "score_map": highest,
-                    "score": (text + highest) / 2,
+                    "score": plain,
                     "anomaly_map": map_codec.encode(codes),
                 }
             else:

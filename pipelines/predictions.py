@@ -56,9 +56,11 @@ def partition_uri(folder: str, benchmark: str, shard_name: str) -> str:
     )
 
 
-def made_from(settings: dict, shard_sha256: str) -> str:
-    """A hash that names what predictions are made from: the run's settings, the shard's content, how maps are coded."""
-    return hashlib.sha256(json.dumps([settings, shard_sha256, CODING], sort_keys=True).encode()).hexdigest()
+def made_from(settings: dict, shard_sha256: str, options: dict | None = None) -> str:
+    """A hash that names what predictions are made from: the run's settings, the shard's content, how maps are coded,
+    and the values of the method's options for the benchmark, where the method has any."""
+    parts = [settings, shard_sha256, CODING, *([options] if options else [])]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def write_predictions(uri: str, table: pa.Table, origin: str) -> None:

@@ -21,10 +21,11 @@ from pipelines import engine, storage
 from pipelines.category import CategoryResults, Cell, Shard, category_results, parts_of
 from pipelines.counts import count_file, read_images
 from pipelines.predictions import made_from, partition_uri, prediction_uri
-from pipelines.runs import read_run
+from pipelines.runs import read_run, score_rule
 from pipelines.tables import GROUPS, table_csv, table_markdown
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.metrics import intervals
+from zsad_core.metrics.image import ScoreRule
 
 
 def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
@@ -40,11 +41,13 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
     # In an order of their content: the tables are the same in whatever order runs are given, and wherever they lie.
     runs = dict(sorted(runs.items(), key=lambda item: json.dumps(item[1]["benchmarks"], sort_keys=True)))
     benchmarks = merged(runs)
+    settings = next(iter(runs.values()))["settings"]
+    rule = score_rule(settings)
     for uri, run in runs.items():
         _require_predictions(uri, run["benchmarks"])
     _count(runs)
     metrics = storage.join(out_uri or run_uris[0], "metrics")
-    results: dict[str, Any] = {"run": next(iter(runs.values()))["settings"], "benchmarks": {}}
+    results: dict[str, Any] = {"run": settings, "benchmarks": {}}
     curves = {}
     for name, facts in benchmarks.items():
         of_runs = (
@@ -55,7 +58,7 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
         )
         shards = sorted(of_runs, key=lambda shard: shard.name)
         influence = partition_uri(storage.join(metrics, "influence"), name, "images")
-        results["benchmarks"][name], curves[name] = _benchmark_results(name, facts, shards, influence)
+        results["benchmarks"][name], curves[name] = _benchmark_results(name, facts, shards, rule, influence)
     storage.write_json(storage.join(metrics, "curves.json"), curves)
     storage.write_json(storage.join(metrics, "results.json"), results)
     storage.write_bytes(storage.join(metrics, "table.csv"), table_csv(results).encode())
@@ -77,7 +80,7 @@ def merged(runs: dict[str, dict]) -> dict[str, dict]:
     for uri, run in runs.items():
         for name, facts in run["benchmarks"].items():
             known = benchmarks.setdefault(name, {**facts, "categories": {}})
-            for key in ("levels", "variant", "checkpoint"):
+            for key in ("levels", "variant", "checkpoint", "options"):
                 if known.get(key) != facts.get(key):
                     raise ZsadError(f"{uri}: {name} has another {key} than in the runs before it")
             for category, declared in facts["categories"].items():
@@ -111,7 +114,7 @@ def _count(runs: dict[str, dict]) -> None:
                         "images": shard.images,
                         "counts": shard.counts,
                         "rows": file["rows"],
-                        "origin": made_from(run["settings"], file["sha256"]),
+                        "origin": made_from(run["settings"], file["sha256"], benchmark.get("options")),
                         "categories": list(benchmark["categories"]),
                     }
                 )
@@ -127,7 +130,9 @@ def _shard(run_uri: str, name: str, benchmark: dict, file: dict) -> Shard:
     return Shard(file["name"], images, counts if "pixel" in benchmark["levels"] else None)
 
 
-def _benchmark_results(name: str, facts: dict, shards: list[Shard], influence_uri: str) -> tuple[dict, dict]:
+def _benchmark_results(
+    name: str, facts: dict, shards: list[Shard], rule: ScoreRule, influence_uri: str
+) -> tuple[dict, dict]:
     """(results, curves) of a benchmark, a category at a time; the influence of the images is written to its file."""
     if not shards:
         raise ZsadError(f"{name}: run.json names no file for it")
@@ -137,7 +142,7 @@ def _benchmark_results(name: str, facts: dict, shards: list[Shard], influence_ur
     influences, writer = pa.BufferOutputStream(), None
     for category, declared in facts["categories"].items():
         of_category = images.filter(pc.equal(images["category"], category))
-        results = category_results(category, of_category, shards, facts["levels"])
+        results = category_results(category, of_category, shards, facts["levels"], rule)
         categories[category] = _counts(of_category, declared, facts["levels"]) | _shown(results, of_category)
         cells.append(results.cells)
         curves[category] = results.curves
@@ -148,7 +153,7 @@ def _benchmark_results(name: str, facts: dict, shards: list[Shard], influence_ur
         writer.close()
     storage.write_bytes(influence_uri, influences.getvalue().to_pybytes())
     of_benchmark = {
-        **{key: facts.get(key) for key in ("domain", "levels", "auxiliary", "variant", "checkpoint")},
+        **{key: facts.get(key) for key in ("domain", "levels", "auxiliary", "variant", "checkpoint", "options")},
         "categories": categories,
         "mean": {group: _mean([each[group] for each in cells]) for group in GROUPS},
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pipelines import provenance, storage
 from pipelines.shards import is_plain_name
 from zsad_core import checkpoints
 from zsad_core.benchmarks.table import benchmarks as benchmarks_of_the_table
 from zsad_core.errors import UsageError, ZsadError
+from zsad_core.metrics.image import ScoreRule
 
 DEFAULT_AUXILIARY = "VisA"  # the published protocol's auxiliary set for every target but VisA itself
 UNTRAINED = "random"
-NONE = "none"  # stands for the backbone and the checkpoint of a method that learns nothing
+NONE = "none"  # stands for the backbone, or the checkpoint, of a method that has none
 
 
 def check_folder(run: str) -> None:
@@ -47,6 +50,16 @@ def read_run(run: str) -> dict:
     except (LookupError, TypeError, AttributeError) as error:
         raise ZsadError(f"{uri}: not what `zsad evaluate` wrote ({error!r}); remove the run, or restore it") from None
     return content
+
+
+def score_rule(settings: dict) -> ScoreRule:
+    """How the image scores of a run with these settings are made. Raises ZsadError for a rule that is not known."""
+    rule = settings.get("image_score", "fused")  # runs of versions that knew no other do not say it
+    if rule not in get_args(ScoreRule):
+        raise ZsadError(
+            f"the run's image_score is {rule}, which this version does not know: {', '.join(get_args(ScoreRule))}"
+        )
+    return rule
 
 
 def is_untrained(settings: dict) -> bool:

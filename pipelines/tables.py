@@ -41,7 +41,7 @@ COUNTS = ("images", "anomalous", "left_out", "unlabelled", "pixel_left_out")
 DASH = "–"
 FEWER = "†"
 _LEGEND = (
-    "Percent. Image: the published score rule. Plain: each image's own score, which needs no other image. "
+    "Percent. Image: the method's published score rule. Plain: each image's own score, which needs no other image. "
     f"In brackets: the 95 % interval. {DASH}: undefined (one class only, no masks)."
 )
 _FEWER_LEGEND = f"{FEWER}: mean over fewer categories than the benchmark has; it is undefined in the others."
@@ -122,19 +122,30 @@ def summary_table(results: dict) -> str:
 
 def made_by(settings: dict) -> str:
     """One line on the model behind the figures, so that a table that is passed on says what made it."""
-    weights = [
-        f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
-        for auxiliary, facts in settings["checkpoints"].items()
-    ]
+    method, size = settings["method"], f"{settings['image_size']} x {settings['image_size']} pixels"
     if settings["backbone"] == NONE:
-        return f"{settings['method']}, {settings['image_size']} x {settings['image_size']} pixels; it learns nothing."
-    line = (
-        f"{settings['method']} on {settings['backbone']}, {settings['image_size']} x {settings['image_size']} pixels, "
-        f"{settings['samples']} samples, seed {settings['seed']}, {settings['precision']}; weights: {', '.join(weights)}."
-    )
+        line = f"{method}, {size}; it learns nothing."
+    elif NONE in settings["checkpoints"]:
+        line = f"{method} on {settings['backbone']}, {size}, {settings['precision']}; it learns nothing."
+    else:
+        weights = [
+            f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
+            for auxiliary, facts in settings["checkpoints"].items()
+        ]
+        line = (
+            f"{method} on {settings['backbone']}, {size}, {settings['samples']} samples, seed {settings['seed']}, "
+            f"{settings['precision']}; weights: {', '.join(weights)}."
+        )
+    if options := options_in_words(settings):
+        line += f" Options: {options}."
     if is_untrained(settings):
         line += " Untrained weights: the figures mean nothing."
     return line
+
+
+def options_in_words(settings: dict) -> str:
+    """The options of the method that the user gave, which replace the published ones."""
+    return ", ".join(f"{name} {value:g}" for name, value in settings.get("options", {}).items())
 
 
 def _benchmark_rows(results: dict, shown: Callable) -> list[list[str]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import io
 import os
 import tempfile
@@ -32,7 +31,7 @@ from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validatio
 from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
 from zsad_core.benchmarks.table import benchmarks
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.methods import LEARNING_NOTHING, package_of
+from zsad_core.methods import method_module, options_of, traits_of
 from zsad_core.settings import split_backbone
 from zsad_core.training_settings import TrainingSettings
 
@@ -136,8 +135,7 @@ def evaluation_targets(shards_uri: str, auxiliary: str) -> list[str]:
 
 
 def _check(method: str, run: str) -> None:
-    package_of(method)  # is there one of that name?
-    if method in LEARNING_NOTHING:
+    if not traits_of(method).learns:
         raise UsageError(f"{method} learns nothing: there is nothing to train")
     provenance.check_folder(run, FACTS, "training")
 
@@ -157,13 +155,9 @@ def _cores() -> int:
     return max([1, *(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])])
 
 
-def _training_module(method: str) -> ModuleType:
-    return importlib.import_module(f"{package_of(method)}.training")
-
-
 def _describe(settings: TrainingSettings, auxiliary: str) -> dict[str, Any]:
     """Build the untrained model once: its facts, the recipe's numbers where none were given, and its errors."""
-    module = _training_module(settings.method)
+    module = method_module(settings.method, "training")
     recipe: Recipe = module.recipe(auxiliary, False)
     model = _untrained(module, settings)
     return {
@@ -300,6 +294,7 @@ def _work(config: dict[str, Any]) -> None:
 
 def carry_out(task: Task, tell: Tell) -> None:
     """Train in this process, from the state in `task.run` where there is one, and write everything there."""
+    from zsad_core.methods.base import option_values
     from zsad_core.training import Trainer
 
     settings, state_uri = task.settings, storage.join(task.run, STATE)
@@ -308,9 +303,10 @@ def carry_out(task: Task, tell: Tell) -> None:
     for category in task.judged.categories:
         labels = {sample.label for sample in validation if sample.category == category}
         check_classes(f"{task.judged.benchmark}, {category}", labels)
-    module = _training_module(settings.method)
+    module = method_module(settings.method, "training")
     recipe = module.recipe(task.learnt.benchmark, task.published)
-    trainer = Trainer(_untrained(module, settings), recipe, settings, training, validation)
+    options = option_values(options_of(settings.method), {}, task.learnt.benchmark)
+    trainer = Trainer(_untrained(module, settings), recipe, settings, training, validation, options)
     if storage.exists(state_uri):
         trainer.resume(_read_state(state_uri))
         tell("say", f"going on behind stage {trainer.stage_number}, epoch {trainer.epoch}")

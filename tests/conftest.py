@@ -71,7 +71,7 @@ class Golden:
         self.backbone_state = {key: torch.from_numpy(value) for key, value in state.items()}
         self.backbone = str(folder / "clip.pt")
         torch.save(self.backbone_state, self.backbone)
-        self.count = len(self.meta["names"])
+        self.count = sum(key.endswith("/image_features") for key in self.arrays)
         self.images = torch.from_numpy(recipe.images(self.count, self.meta["image_size"], self.meta["seed_image"]))
 
     def stacked(self, name):
@@ -81,6 +81,11 @@ class Golden:
 @pytest.fixture(scope="session")
 def bayes_pfl_golden(tmp_path_factory):
     return Golden("bayes_pfl_tiny", tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="session")
+def cops_golden(tmp_path_factory):
+    return Golden("cops_tiny", tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="session")

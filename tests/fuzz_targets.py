@@ -261,18 +261,20 @@ def tiny_model():
 
 @functools.cache
 def checkpoint_seeds() -> list[bytes]:
+    from zsad_core.methods import weights
     from zsad_core.methods.bayes_pfl import checkpoint
 
     model, _ = tiny_model()
     with tempfile.TemporaryDirectory() as folder:
         own, released = f"{folder}/a.safetensors", f"{folder}/epoch_post_1_{1 + model.fused_image_score}.pth"
-        checkpoint.save(model, own, checkpoint.facts_of(model, "VisA", {}))
+        weights.save(model, own, checkpoint.facts_of(model, "VisA", {}))
         checkpoint.save_released(model, released)
         return [Path(path).read_bytes() for path in (own, released)]
 
 
 def load_checkpoint(content: bytes) -> None:
     from zsad_core.checkpoints import read_facts
+    from zsad_core.methods import weights
     from zsad_core.methods.bayes_pfl import checkpoint
 
     model, _ = tiny_model()
@@ -280,7 +282,7 @@ def load_checkpoint(content: bytes) -> None:
         path = f"{folder}/a{'.pth' if content[:2] == b'PK' else '.safetensors'}"
         Path(path).write_bytes(content)
         if facts := read_facts(path):
-            checkpoint.load(model, path, facts)
+            weights.load(model, path, facts)
         else:
             checkpoint.load_released(model, path)
 

@@ -27,10 +27,12 @@ def tables_from_files(run_path):
     folders = {}
     for folder in (run_path / "predictions").iterdir():
         folders[unquote(folder.name.removeprefix("benchmark="))] = folder
-    return {name: _benchmark(folders[name], benchmark) for name, benchmark in run["benchmarks"].items()}
+    rule = run["settings"].get("image_score", "fused")
+    assert rule in ("fused", "text"), rule
+    return {name: _benchmark(folders[name], benchmark, rule) for name, benchmark in run["benchmarks"].items()}
 
 
-def _benchmark(folder, benchmark):
+def _benchmark(folder, benchmark, rule):
     frames = []
     for file in benchmark["files"]:
         with open(folder / file["name"], "rb") as opened:
@@ -39,7 +41,7 @@ def _benchmark(folder, benchmark):
         frames.append(frame)
     rows = pd.concat(frames, ignore_index=True)
     categories = {
-        name: _category(rows[rows["category"] == name], benchmark["levels"]) for name in benchmark["categories"]
+        name: _category(rows[rows["category"] == name], benchmark["levels"], rule) for name in benchmark["categories"]
     }
     mean = {}
     for group in ("image", "image_plain", "pixel"):
@@ -52,7 +54,7 @@ def _benchmark(folder, benchmark):
     return {"categories": categories, "mean": mean}
 
 
-def _category(rows, levels):
+def _category(rows, levels, rule):
     """The metrics of a category, and of each of its kinds of defect against all its normal images."""
     scored = rows[rows["error"].isna()]
     labelled = scored["label"].notna()
@@ -76,7 +78,7 @@ def _category(rows, levels):
     }
     if "image" in levels:
         published = scored["score_text"]
-        if "pixel" in levels:
+        if rule == "fused" and "pixel" in levels:
             published = 0.5 * _minmax(scored["score_text"]) + 0.5 * _minmax(scored["score_map"])
         labels = scored["label"][labelled].astype(int)
         result["image"] = _classification(labels, published[labelled])

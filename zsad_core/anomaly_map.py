@@ -55,6 +55,12 @@ def _bilinear_weights(grid: int, size: int, device: torch.device) -> Tensor:
     return (1 - (position - torch.arange(grid, device=device)).abs()).clamp(min=0)
 
 
+def nearest_upsampled(patch_map: Tensor, size: int) -> Tensor:
+    """(B, N) of a square grid -> (B, S, S): each pixel the value of its patch."""
+    grid = round(patch_map.shape[1] ** 0.5)
+    return F.interpolate(patch_map.view(-1, 1, grid, grid), size=(size, size), mode="nearest")[:, 0]
+
+
 def smooth(maps: Tensor, sigma: float, truncate: float = 4.0) -> Tensor:
     """Gaussian smoothing of (B, S, S), as scipy.ndimage.gaussian_filter does: cut at `truncate` sigma, edge repeated.
 

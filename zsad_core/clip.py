@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import open_clip
@@ -50,6 +50,14 @@ class ImageTokens(NamedTuple):
     class token and before ln_post; `feature` (B, D) = ln_post(class token) @ proj, not normalised."""
 
     patches: list[Tensor]
+    feature: Tensor
+
+
+class TwoPathTokens(NamedTuple):
+    """What the two paths of the image tower give for B images: `patches` (B, N, D) = ln_post(patches of the second) @
+    proj; `feature` (B, D) = class token of the first @ proj, without ln_post. Neither is normalised."""
+
+    patches: Tensor
     feature: Tensor
 
 
@@ -118,8 +126,22 @@ class Backbone(nn.Module):
                     patches.append(state[:, 1:])
         return ImageTokens(patches, visual.ln_post(state[:, 0]) @ visual.proj)
 
+    def encode_two_paths(self, images: Tensor) -> TwoPathTokens:
+        """`images` as in encode_images; the second path runs through all blocks (see towers.two_paths)."""
+        visual = self.clip.visual
+        embeddings = towers.image_embeddings(visual, images)
+        with self._precision():
+            first, patches = towers.two_paths(visual.transformer.resblocks, embeddings)
+        return TwoPathTokens(visual.ln_post(patches) @ visual.proj, first @ visual.proj)
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Tokens of the image tower (..., V) as features (..., D) beside those of texts: ln_post, then @ proj."""
+        visual = self.clip.visual
+        return visual.ln_post(tokens) @ visual.proj
+
     def compile_towers(self) -> None:
-        """Have torch.compile make kernels for the image tower, for batches of one size, when it first runs.
+        """Have torch.compile make kernels for whichever function encodes images, for batches of one size, when it first
+        runs.
 
         On a CPU its products then add biases and apply activations themselves. On a GPU there are kernels for the text
         tower's blocks as well, for texts of every length. A compiler has to be there.
@@ -130,6 +152,7 @@ class Backbone(nn.Module):
         # Weights as constants, laid out for the products that they enter. As an option of the call it comes too late.
         config.freezing = not on_gpu
         self.encode_images = torch.compile(self.encode_images, dynamic=False)
+        self.encode_two_paths = torch.compile(self.encode_two_paths, dynamic=False)
         if on_gpu:
             self._through_text_block = torch.compile(towers.through, dynamic=True)
 
@@ -143,12 +166,12 @@ class Backbone(nn.Module):
         """Token embeddings (M, L, D) of ids (M, L), without positions."""
         return self.clip.token_embedding(ids)
 
-    def encode_texts(self, start: Tensor, branches: Tensor, ends: Tensor) -> Tensor:
+    def encode_texts(self, start: Tensor, branches: Tensor, ends: Tensor, deep: Sequence[Tensor] = ()) -> Tensor:
         """Text features (M, N, D), not normalised, of N texts that begin alike; the beginning is computed once.
 
         start (M, P, D): token embeddings, without positions, of what the N texts begin with. branches (M, N, Q, D):
         those of what follows in each. ends (M, N): place of each branch's end-of-text token in it. The tower is causal:
-        nothing behind that token changes the result, so Q may stop there.
+        nothing behind that token changes the result, so Q may stop there. deep: see towers.states; within the start.
         """
         (texts, common, _), (_, count, length, _) = start.shape, branches.shape
         if common + length > self.context_length:
@@ -161,8 +184,9 @@ class Backbone(nn.Module):
         position = torch.where(branch == -1, token, common + (token - common) % length)
         seen = (position <= position[:, None]) & ((branch == -1) | (branch == branch[:, None]))
         embeddings = torch.cat([start, branches.flatten(1, 2)], dim=1) + self.clip.positional_embedding[position]
+        blocks = self.clip.transformer.resblocks
         with self._precision(), sdpa_kernel(KERNELS_FOR_TEXTS):
-            for hidden in towers.states(self.clip.transformer.resblocks, embeddings, seen, self._through_text_block):
+            for hidden in towers.states(blocks, embeddings, seen, deep, self._through_text_block):
                 pass  # the last is what counts
         branches_begin = common + length * torch.arange(count, device=start.device)
         at_end = branches_begin + ends.to(start.device, non_blocking=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import Tensor
 from zsad_core.anomaly_map import codes_of, mean_of_highest, shrink, smooth
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import LARGEST_CODE
-from zsad_core.methods import method_module
+from zsad_core.methods import method_module, options_of
+from zsad_core.methods.base import option_values
 from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
 
@@ -65,6 +66,7 @@ class Scorer:
         self.settings = settings
         module = method_module(settings.method)
         self.protocol = module.PROTOCOL
+        self.default_options = self.options_for(None)
         self.method = module.build(settings.backbone, settings.checkpoint, settings.image_size, settings.samples).to(
             settings.device
         )
@@ -79,16 +81,27 @@ class Scorer:
         if settings.compile:
             self.method.compile_kernels()
 
+    def options_for(self, benchmark: str | None) -> dict[str, float]:
+        """The method's options for a target; UsageError where the settings hold one that the method does not have."""
+        return option_values(options_of(self.settings.method), self.settings.options, benchmark)
+
     def score(
-        self, pixels: np.ndarray, prompts: Sequence[str], sha256s: Sequence[str], small_defect: Sequence[bool]
+        self,
+        pixels: np.ndarray,
+        prompts: Sequence[str],
+        sha256s: Sequence[str],
+        small_defect: Sequence[bool],
+        options: Mapping[str, float] | None = None,
     ) -> Scores:
         """Score uint8 pixels (n, S, S, 3); `prompts` are class names, `sha256s` of the images' encoded bytes.
 
         `small_defect` says which images belong to a category of small defects (another k in the map's score).
+        `options`: as `options_for` gives them, None for those of no benchmark in particular.
         A value that is no number stays one in `text` or `map`; its map's codes are 0. Where memory does not suffice,
         batches are halved for the rest of this call. ZsadError where it does not suffice for one image, and where
         torch.compile was asked for and finds no compiler.
         """
+        options = self.default_options if options is None else options
         count, size = len(pixels), self.map_size
         scores = Scores(np.empty(count), np.empty(count), np.empty((count, size, size), np.uint16), 0)
         done, batch_size = 0, self.settings.batch_size
@@ -97,7 +110,7 @@ class Scorer:
             batch = slice(done, min(count, done + batch_size))
             given = pixels[batch], prompts[batch], sha256s[batch], small_defect[batch]
             try:
-                begun = self._begin_batch(*given, batch_size)
+                begun = self._begin_batch(*given, options, batch_size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -124,6 +137,7 @@ class Scorer:
         prompts: Sequence[str],
         sha256s: Sequence[str],
         small_defect: Sequence[bool],
+        options: Mapping[str, float],
         batch_size: int,
     ) -> _Batch:
         count = len(pixels)
@@ -134,7 +148,7 @@ class Scorer:
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
         with self.computing():
-            prediction = self.method(images, prompts, noise)
+            prediction = self.method(images, prompts, noise, options)
         text, anomaly_map = (values[:count] for values in prediction)
         results = text.double(), *self.finish(anomaly_map, small_defect)
         return _Batch(*(each.to("cpu", non_blocking=True) for each in results), self._now())
@@ -176,6 +190,7 @@ class Scorer:
             "image_size": self.image_size,
             "map_size": self.map_size,
             **self.method.weights_facts(),
+            "image_score": self.protocol.image_score,
             "smoothing_sigma": self.protocol.scaled_sigma(self.image_size),
             "top_k": self.protocol.scaled_top_k(self.image_size, small_defect=False),
             "top_k_small_defect": self.protocol.scaled_top_k(self.image_size, small_defect=True),

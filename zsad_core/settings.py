@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from zsad_core.errors import UsageError
@@ -23,6 +24,7 @@ class ScoringSettings:
     image. map_size: pixels of the stored maps' side, None for the image size. threads: CPU threads of one model; 1 by
     default, so that the number of models on a machine changes no sum's order. compile: whether torch.compile makes
     kernels for the image tower. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
+    options: the method's that the user gave, for all benchmarks; see zsad_core.methods.base.
     """
 
     method: str = "bayes-pfl"
@@ -37,6 +39,7 @@ class ScoringSettings:
     compile: bool = False
     batch_size: int | None = None
     device: Device | None = None
+    options: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_counts(self, "image_size", "map_size", "samples", "threads", "batch_size")

@@ -3,11 +3,14 @@ is not asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# Parts of torch's in_proj, whose rows give queries, keys and values.
+ALL, QUERIES, KEYS_AND_VALUES = slice(3), slice(1), slice(1, 3)
 
 
 def through(block: nn.Module, x: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -20,26 +23,67 @@ def states(
     blocks: Iterable[nn.Module],
     x: Tensor,
     visible: Tensor | None = None,
+    deep: Sequence[Tensor] = (),
     through: Callable[[nn.Module, Tensor, Tensor | None], Tensor] = through,
 ) -> Iterator[Tensor]:
     """The residual stream (B, L, W) behind each of open_clip's transformer blocks, one after another.
 
     x (B, L, W): what enters the first. visible (L, L) bool: which tokens (columns) each token (row) sees; None: all.
+    deep: for each block from the second on, as far as they go, what enters it at the places 1 .. T, (B, T, W).
     """
-    for block in blocks:
+    for number, block in enumerate(blocks):
+        if 0 < number <= len(deep):
+            prompts = deep[number - 1]
+            x = torch.cat([x[:, :1], prompts, x[:, 1 + prompts.shape[1] :]], dim=1)
         x = through(block, x, visible)
         yield x
 
 
+def two_paths(blocks: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor]:
+    """The class token (B, W) behind the last block, and the patches (B, L - 1, W) behind a second path beside it.
+
+    The second path begins as x (B, L, W), as the first does. What each block adds to it is read from the first path:
+    attention in which values are queries and keys too (Li et al., "CLIP Surgery", 2023), without the feed-forward.
+    """
+    patches = x[:, 1:]
+    for number, block in enumerate(blocks, 1):
+        going_on = slice(1 if number == len(blocks) else None)  # nothing reads the patches that the last would give
+        x, patches = _both_attentions(block, x, patches, going_on)
+        x = x + block.ls_2(block.mlp(block.ln_2(x)))
+    return x[:, 0], patches
+
+
+def _both_attentions(block: nn.Module, x: Tensor, patches: Tensor, going_on: slice) -> tuple[Tensor, Tensor]:
+    """Both paths with what the block's attention adds to them, of the first the tokens `going_on`."""
+    weights, normed = block.attn, block.ln_1(x)
+    keys, values = projected(weights, normed, KEYS_AND_VALUES)
+    patches = patches + block.ls_1(attended(weights, values[:, :, 1:], values, values))
+    (queries,) = projected(weights, normed[:, going_on], QUERIES)
+    return x[:, going_on] + block.ls_1(attended(weights, queries, keys, values)), patches
+
+
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
     """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at once."""
-    x = x.to(weights.in_proj_weight.dtype)  # once: autocast would round it for each product
-    heads = F.linear(x, weights.in_proj_weight, weights.in_proj_bias).unflatten(-1, (3, weights.num_heads, -1))
-    queries, keys, values = heads.permute(2, 0, 3, 1, 4)
-    if not x.is_cuda:  # kernels for CPUs are a tenth slower where a head's rows are not behind one another
-        queries, keys, values = queries.contiguous(), keys.contiguous(), values.contiguous()
-    attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
-    return weights.out_proj(attended.transpose(1, 2).flatten(2))
+    return attended(weights, *projected(weights, x, ALL), visible)
+
+
+def projected(weights: nn.MultiheadAttention, x: Tensor, parts: slice) -> Sequence[Tensor]:
+    """Of x (B, L, W) the projections `parts`, each (B, heads, L, W / heads)."""
+    width = x.shape[-1]
+    rows = slice((parts.start or 0) * width, parts.stop * width)
+    x = x.to(weights.in_proj_weight.dtype)  # once: autocast would round it again
+    heads = F.linear(x, weights.in_proj_weight[rows], weights.in_proj_bias[rows])
+    heads = heads.unflatten(-1, (-1, weights.num_heads, width // weights.num_heads)).permute(2, 0, 3, 1, 4)
+    # Kernels for CPUs are a tenth slower where a head's rows are not behind one another.
+    return heads.unbind() if x.is_cuda else [each.contiguous() for each in heads]
+
+
+def attended(
+    weights: nn.MultiheadAttention, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None = None
+) -> Tensor:
+    """What the queries of all heads make of keys and values, (B, L, W)."""
+    heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
+    return weights.out_proj(heads.transpose(1, 2).flatten(2))
 
 
 def image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,7 +53,8 @@ class BestEpoch:
 
 
 class Trainer:
-    """A training in progress. `settings` have no value left open but image_size, which is the model's.
+    """A training in progress. `settings` have no value left open but image_size, which is the model's. `options`: the
+    method's, for validation.
 
     rows: a dictionary for each finished epoch, with its `stage` and `epoch` (both from 1), the mean of each loss over
     the steps, their sum `loss`, `learning_rate` (of the first group at the last step), `image_ap` and `pixel_ap` (means
@@ -68,13 +69,14 @@ class Trainer:
         settings: TrainingSettings,
         training: Sequence[Sample],
         validation: Sequence[Sample],
+        options: Mapping[str, float],
     ):
         torch.set_num_threads(settings.threads)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         # On a GPU some gradients (of upsampling) have no deterministic algorithm.
         torch.use_deterministic_algorithms(settings.device == "cpu")
         self.model, self.recipe, self.settings = model.to(settings.device).eval(), recipe, settings
-        self.training, self.validation = training, validation
+        self.training, self.validation, self.options = training, validation, options
         self.preparation = Preparation(training, model.image_size, recipe)
         self.rows: list[dict[str, Any]] = []
         self.stage_number = 0
@@ -196,7 +198,7 @@ class Trainer:
         for prepared in batches(self.validation, self.preparation.plain, VALIDATION_BATCH, self.settings.threads):
             batch = _batch(prepared, self.settings.device)
             noise = self.model.draw_noise(self.settings.seed, [each.sample.sha256 for each in prepared])
-            prediction = self.model(batch.images, batch.prompts, noise)
+            prediction = self.model(batch.images, batch.prompts, noise, self.options)
             if not (torch.isfinite(prediction.image_score_text).all() and torch.isfinite(prediction.anomaly_map).all()):
                 raise ZsadError(f"stage {self.stage_number}, epoch {self.epoch}: {NO_NUMBER}")
             codes = quantise(prediction.anomaly_map.cpu().numpy())

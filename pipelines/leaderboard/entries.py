@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pipelines import storage
 from pipelines.runs import is_untrained
-from pipelines.tables import COLUMNS, COUNTS, made_by
+from pipelines.tables import COLUMNS, COUNTS, made_by, options_in_words
 from zsad_core.errors import UsageError, ZsadError
 
 
@@ -166,6 +166,8 @@ def _described(key: str, settings: dict) -> str:
         return " + ".join(facts["file"] for facts in settings["checkpoints"].values())
     if key == "checkpoint contents":
         return " + ".join(str(facts.get("sha256"))[:8] for facts in settings["checkpoints"].values())
+    if key == "options":
+        return options_in_words(settings) or "default options"
     value: Any = settings.get(key)
     if key in ("backbone", "precision"):
         return str(value)

@@ -12,7 +12,16 @@ from tests.pipelines.test_reduce import made_up_run
 def test_lists(zsad):
     status, out, _ = zsad("ls", "benchmarks")
     assert status == 0 and "15 benchmarks, 16,042 test images" in out and "CVC-ColonDB" in out
-    assert zsad("ls", "methods")[:2] == (0, "bayes-pfl\nlocal-contrast\n")
+    status, out, _ = zsad("ls", "methods")
+    assert status == 0 and out.splitlines() == [
+        "bayes-pfl       learns",
+        "clip-ensemble   learns nothing",
+        "  --option value-attention 0: 1 takes patches from a second path of V-V attention, as CoPS does; 0 the ordinary",
+        "cops            learns",
+        *(line for line in out.splitlines() if line.startswith(("  --option alpha", "  --option b", "  --option p"))),
+        "local-contrast  learns nothing, has no backbone",
+    ]
+    assert "--option alpha 0.26 (VisA 0.35): " in out
     status, out, _ = zsad("ls", "backbones")
     assert status == 0 and "ViT-L-14-336:openai" in out
 
@@ -31,6 +40,16 @@ def test_lists(zsad):
         (["evaluate", "nowhere", "run"], 1, "no shards there; pack first"),
         (["evaluate", "nowhere", "run", "--actors", "0"], 2, "--actors 0: at least 1"),
         (["evaluate", "nowhere", "run", "--batch-size", "0"], 2, "--batch-size 0: at least 1"),
+        (
+            ["evaluate", "nowhere", "run", "--option", "a=x"],
+            2,
+            "--option a=x: write NAME=NUMBER; options of bayes-pfl: none",
+        ),
+        (
+            ["evaluate", "nowhere", "run", "--method", "cops", "--option", "alpha=inf"],
+            2,
+            "--option alpha=inf: write NAME=NUMBER; options of cops: alpha 0.26 (VisA 0.35): ",
+        ),
         (["evaluate", "nowhere", "run", "--precision", "int8"], 2, "invalid choice: 'int8'"),
         (["evaluate", "nowhere", "run", "--benchmarks", " ,"], 2, "--benchmarks: name at least one"),
         (["pack", "HeadCT", "a", "memory://b"], 2, "memory is not shared between processes"),

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from zsad_core.checkpoints import read_facts
-from zsad_core.methods import bayes_pfl
+from zsad_core.methods import bayes_pfl, cops
+from zsad_core.methods.weights import method_state
 
 
-def weights(path, golden):
-    model = bayes_pfl.build(golden.backbone, str(path), None, samples=1)
-    return {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")}
+def weights(path, golden, method=bayes_pfl):
+    model = method.build(golden.backbone, str(path), None, samples=1)
+    return method_state(model)
 
 
 def test_from_the_authors_layout_to_ours_and_back(zsad, bayes_pfl_golden, tmp_path):
@@ -36,9 +37,37 @@ def test_from_the_authors_layout_to_ours_and_back(zsad, bayes_pfl_golden, tmp_pa
     assert status == 2 and "epoch_post_30_1.pth" in err and not (tmp_path / "epoch_post_30_2.pth").exists()
 
 
+def test_another_methods(zsad, cops_golden, tmp_path):
+    told = ("--method", "cops", "--auxiliary", "VisA", "--backbone", cops_golden.backbone)
+    assert zsad("export", cops_golden.checkpoint, tmp_path / "visa.safetensors", *told)[0] == 0
+    assert read_facts(str(tmp_path / "visa.safetensors"))["method"] == "cops"
+    back = ("export", tmp_path / "visa.safetensors", "--backbone", cops_golden.backbone)
+    assert zsad(*back, tmp_path / "back.pth")[0] == 0  # ours names its method
+    first = weights(cops_golden.checkpoint, cops_golden, cops)
+    for path in tmp_path.iterdir():
+        found = weights(path, cops_golden, cops)
+        assert all(torch.equal(found[key], first[key]) for key in found)
+    status, _, err = zsad(*back, tmp_path / "other.pth", "--method", "bayes-pfl")
+    assert status == 1 and "a checkpoint of cops, not of bayes-pfl" in err and not (tmp_path / "other.pth").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
+        (
+            [
+                "a.pth",
+                "b.safetensors",
+                "--auxiliary",
+                "VisA",
+                "--backbone",
+                "zsad-small:random",
+                "--method",
+                "clip-ensemble",
+            ],
+            2,
+            "clip-ensemble learns nothing: it has no checkpoints",
+        ),
         (["a.pth", "b.pth"], 2, "one of CHECKPOINT and FILE must end with .pth"),
         (["a.safetensors", "b"], 2, "the other with .safetensors"),
         (["a.pth", "b.safetensors", "--auxiliary", "VisA"], 2, "add --auxiliary NAME and --backbone"),

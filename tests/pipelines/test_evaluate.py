@@ -24,7 +24,8 @@ from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import image_pixels, mask_pixels
 from zsad_core.methods import bayes_pfl
-from zsad_core.methods.bayes_pfl.checkpoint import facts_of, save
+from zsad_core.methods.bayes_pfl.checkpoint import facts_of
+from zsad_core.methods.weights import save
 from zsad_core.scoring import Scorer
 from zsad_core.settings import ScoringSettings
 
@@ -175,10 +176,10 @@ def test_models_and_batches_are_found_from_the_gpus(
     monkeypatch, capsys, packed, settings, tmp_path, gpus, gigabytes, actors, given, expected
 ):
     facts = {"image_size": 98, "map_size": 98, "parameter_bytes": 3e7, "working_bytes": 9.1e7}
-    facts["gpu_bytes"] = gigabytes * 1e9
+    facts |= {"gpu_bytes": gigabytes * 1e9, "options_of": {"drawn": {}}}
     seen = []
     monkeypatch.setattr(engine, "resources", lambda: {"CPU": 16.0, "GPU": float(gpus), "memory": 128e9})
-    monkeypatch.setattr("pipelines.evaluate.describe", lambda _: facts)
+    monkeypatch.setattr("pipelines.evaluate.describe", lambda *_: facts)
     monkeypatch.setattr("pipelines.evaluate._pending", lambda *_: [{}] * 20)
     monkeypatch.setattr("pipelines.evaluate.predict", lambda *given: seen.append(given))
     monkeypatch.setattr("pipelines.evaluate.reduce", lambda _: {})

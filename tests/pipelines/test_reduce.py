@@ -56,15 +56,15 @@ def sample(rng, key, category, label, mask=True, error=None):
     return row
 
 
-def write_run(folder, benchmarks, per_file=5):
+def write_run(folder, benchmarks, per_file=5, settings=SETTINGS):
     """`benchmarks`: name -> (levels, {category: (expected normal, expected anomalous)}, rows)."""
-    run = {"settings": SETTINGS, "benchmarks": {}, "versions": {}, "command": ["evaluate"]}
+    run = {"settings": settings, "benchmarks": {}, "versions": {}, "command": ["evaluate"]}
     for name, (levels, categories, rows) in benchmarks.items():
         files = [rows[start : start + per_file] for start in range(0, len(rows), per_file)]
         names = [f"test-{i:05d}-of-{len(files):05d}.parquet" for i in range(len(files))]
         for file, part in zip(names, files):
             table = pa.Table.from_pylist(part, schema=PREDICTION_SCHEMA)
-            write_predictions(prediction_uri(str(folder), name, file), table, made_from(SETTINGS, file))
+            write_predictions(prediction_uri(str(folder), name, file), table, made_from(settings, file))
         run["benchmarks"][name] = {
             "levels": levels,
             "domain": "industrial",
@@ -84,7 +84,7 @@ def write_run(folder, benchmarks, per_file=5):
     return run
 
 
-def made_up_run(folder):
+def made_up_run(folder, settings=SETTINGS):
     rng = np.random.default_rng(7)
 
     number = itertools.count()
@@ -107,6 +107,7 @@ def made_up_run(folder):
             "CVC-ColonDB": (["pixel"], {"colon": (0, 30)}, rows("colon", [1] * 30)),
             "our line/3": (["image", "pixel"], {"part": (None, None)}, rows("part", [None] * 4, mask=False)),
         },
+        settings=settings,
     )
 
 
@@ -143,6 +144,25 @@ def test_everything_equals_plain_pandas_and_sklearn(run, plain_check, capsys):
     assert plain_check.main(run) == 0, capsys.readouterr().out
     source = CHECKER.read_text()
     assert "import zsad_core" not in source and "from zsad_core" not in source and "pipelines" not in source
+
+
+def test_the_rule_of_the_runs_method_is_followed(run, plain_check, ray_session, tmp_path, capsys):
+    """The text part alone; runs that do not name a rule are of versions that always fused."""
+    results = {}
+    for rule in ("fused", "text"):
+        (tmp_path / rule).mkdir()
+        made_up_run(tmp_path / rule, SETTINGS | {"image_score": rule})
+        results[rule] = reduce([str(tmp_path / rule)])["benchmarks"]
+        assert plain_check.main(tmp_path / rule) == 0, capsys.readouterr().out
+    assert results["fused"] == json.loads((run / "metrics" / "results.json").read_text())["benchmarks"]
+    assert results["fused"]["HeadCT"] == results["text"]["HeadCT"]
+    assert results["fused"]["MVTec-AD"]["mean"]["image"] != results["text"]["MVTec-AD"]["mean"]["image"]
+
+
+def test_a_rule_of_another_version_is_named(ray_session, tmp_path):
+    made_up_run(tmp_path, SETTINGS | {"image_score": "majority"})
+    with pytest.raises(ZsadError, match="image_score is majority, which this version does not know: fused, text"):
+        reduce([str(tmp_path)])
 
 
 def test_shards_that_tasks_share_give_the_same_figures(copied, plain_check, monkeypatch, capsys):

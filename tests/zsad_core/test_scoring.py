@@ -73,7 +73,7 @@ def test_stored_values_are_the_models(settings, pixels, scores):
     images = (pixels / 255 - CLIP_MEAN) / CLIP_STD
     with torch.inference_mode():
         prediction = scorer.method(
-            torch.from_numpy(images).permute(0, 3, 1, 2).float(), PROMPTS, scorer.method.draw_noise(0, SHA256S)
+            torch.from_numpy(images).permute(0, 3, 1, 2).float(), PROMPTS, scorer.method.draw_noise(0, SHA256S), {}
         )
     maps = prediction.anomaly_map.numpy().astype(np.float64)
     highest = [np.sort(one, axis=None)[-(1 if small else round(2000 * (98 / 518) ** 2)) :].mean()

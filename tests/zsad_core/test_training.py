@@ -36,7 +36,7 @@ class Toy(Method):
     def draw_noise(self, seed, image_sha256s):
         self.asked.append((seed, self.samples, tuple(image_sha256s)))
 
-    def forward(self, images, prompts, noise):
+    def forward(self, images, prompts, noise, options):
         found = (images[:, 0] > 0).float()  # the images show their masks
         found[:, int(self.quality() * SIZE) :] = 0
         return Prediction(found.mean((1, 2)), found * 0.5 + 0.25)
@@ -76,7 +76,7 @@ def trainer(qualities, stages, **settings):
 
     chosen = dataclasses.replace(TrainingSettings(epochs=9, batch_size=4, threads=1, device="cpu", seed=5), **settings)
     recipe = Recipe(stages=stages, epochs=9, batch_size=4, validation_samples=5)
-    made.append(Trainer(Toy(quality), recipe, chosen, samples(), samples("valid", 4)))
+    made.append(Trainer(Toy(quality), recipe, chosen, samples(), samples("valid", 4), {}))
     return made[0]
 
 
@@ -151,7 +151,8 @@ def test_the_order_is_another_in_each_epoch_and_holds_every_sample():
 
 def test_validation_is_sklearns_average_precision():
     class Fixed(Toy):
-        def forward(self, images, prompts, noise):
+        def forward(self, images, prompts, noise, options):
+            assert options == {"alpha": 0.3}
             generator = np.random.default_rng(len(self.asked))
             maps = generator.integers(0, 40, (len(images), SIZE, SIZE)) / 65535 * 1000
             self.given.append((maps, generator.random(len(images))))
@@ -162,7 +163,7 @@ def test_validation_is_sklearns_average_precision():
     both = samples("a", 6) + samples("b", 8)
     recipe = Recipe(stages=(stage(),), epochs=1, batch_size=4, validation_samples=5)
     settings = TrainingSettings(epochs=1, batch_size=4, threads=2, device="cpu", seed=5)
-    training = Trainer(model, recipe, settings, samples(), both)
+    training = Trainer(model, recipe, settings, samples(), both, {"alpha": 0.3})
     (row,) = training.epochs()
     assert model.asked == [(5, 5, tuple(each.sha256 for each in both))]
     maps, scores = (np.concatenate(parts) for parts in zip(*model.given))

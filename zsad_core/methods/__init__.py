@@ -1,6 +1,6 @@
-"""The methods by name; each is a folder with the same files in it (a module where nothing is learned).
+"""The methods by name, with what has to be known of them before they are imported, which loads torch.
 
-They are imported only when asked for.
+Each is a folder with the same files in it, or a module where nothing is learned; see methods/base.py.
 """
 
 from __future__ import annotations
@@ -8,26 +8,50 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 from zsad_core.errors import UsageError
 
-METHODS = {"bayes-pfl": "zsad_core.methods.bayes_pfl", "local-contrast": "zsad_core.methods.local_contrast"}
-LEARNING_NOTHING = ("local-contrast",)  # they have no backbone and no checkpoint
+if TYPE_CHECKING:  # loads torch
+    from zsad_core.methods.base import Option
 
 
-def package_of(method: str) -> str:
-    """The name of the package or module of `method`. Raises UsageError where there is none of that name."""
+class Traits(NamedTuple):
+    """package: a folder or module of this package. learns: it has weights of its own, in a checkpoint. has_backbone:
+    it is built on a CLIP."""
+
+    package: str
+    learns: bool = True
+    has_backbone: bool = True
+
+
+METHODS = {
+    "bayes-pfl": Traits("bayes_pfl"),
+    "clip-ensemble": Traits("clip_ensemble", learns=False),
+    "cops": Traits("cops"),
+    "local-contrast": Traits("local_contrast", learns=False, has_backbone=False),
+}
+
+
+def traits_of(method: str) -> Traits:
+    """Raises UsageError where there is no method of that name."""
     if method not in METHODS:
         raise UsageError(f"no method is named {method}; there are: {', '.join(METHODS)}")
     return METHODS[method]
 
 
-def method_module(method: str) -> ModuleType:
-    """The package or module of `method`, which gives PROTOCOL and `build` (see methods/base.py)."""
-    return importlib.import_module(package_of(method))
+def method_module(method: str, part: str = "") -> ModuleType:
+    """The package or module of `method`, or its module `part`; see methods/base.py for what they hold."""
+    name = f"{__name__}.{traits_of(method).package}"
+    return importlib.import_module(f"{name}.{part}" if part else name)
+
+
+def options_of(method: str) -> dict[str, Option]:
+    """The options of `method` by name (see methods/base.py)."""
+    return getattr(method_module(method), "OPTIONS", {})
 
 
 def shipped_checkpoint(method: str) -> str | None:
     """The file of the weights that this package brings for `method` on the default backbone; None without."""
-    file = Path(__file__).parent / package_of(method).rpartition(".")[2] / "drawn.safetensors"
+    file = Path(__file__).parent / traits_of(method).package / "drawn.safetensors"
     return str(file) if file.is_file() else None

@@ -1,25 +1,32 @@
 """The seam: what a method gives the pipeline, and the randomness and settings that it is given.
 
-A method's package holds `PROTOCOL` (a Protocol) and
+A method is registered in zsad_core/methods/__init__.py. Its package, or module, holds `PROTOCOL` (a Protocol) and
 `build(backbone, checkpoint, image_size, samples) -> Method`, where `backbone` and `checkpoint` are the names or files
-that the user gave, `checkpoint` may be "random" (untrained) and `image_size` None (the backbone's default).
+that the user gave, `checkpoint` may be "random" (untrained) and `image_size` None (the backbone's default). It may hold
+`OPTIONS` ({name: Option}), numbers that the method's authors choose by the target benchmark.
 
 A method that can be trained has a module `training` in its package, with
 `recipe(auxiliary, published) -> Recipe`, where `auxiliary` is the benchmark learnt from and `published` says that the
 authors' own rule of validation is followed; `untrained(backbone, image_size, seed) -> Method`, ready to learn; and
 `save(model, path, auxiliary, training)`, which writes a checkpoint for `build` with all that made it (see
-zsad_core.checkpoints).
+zsad_core.checkpoints and methods/weights.py).
+
+A method whose authors publish weights has a module `checkpoint` in its package, with `save_released(model, path)`,
+which writes them as the authors' program reads them; `build` reads both kinds.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
+
+from zsad_core.errors import UsageError
+from zsad_core.metrics.image import ScoreRule
 
 if TYPE_CHECKING:  # open_clip takes seconds to load; a method without a backbone does without
     from zsad_core.clip import Backbone
@@ -29,12 +36,14 @@ PUBLISHED_IMAGE_SIZE = 518
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a method's authors judge its maps, in pixels at 518 x 518.
+    """How a method's authors judge its images and its maps, in pixels at 518 x 518.
 
-    smoothing_sigma: of the Gaussian before the pixel metrics. top_k: how many highest unsmoothed pixels the map's
-    image score averages; top_k_small_defect: the same for categories of small defects.
+    image_score: what an image's score is made of (see zsad_core.metrics.image). smoothing_sigma: of the Gaussian
+    before the pixel metrics. top_k: how many highest unsmoothed pixels the map's image score averages;
+    top_k_small_defect: the same for categories of small defects.
     """
 
+    image_score: ScoreRule
     smoothing_sigma: float
     top_k: int
     top_k_small_defect: int
@@ -49,6 +58,37 @@ class Protocol:
         return max(1, round(k * (image_size / PUBLISHED_IMAGE_SIZE) ** 2))
 
 
+class Option(NamedTuple):
+    """A number of a method: the `default`, unless its authors took another for the target (`of_benchmark`)."""
+
+    default: float
+    of_benchmark: Mapping[str, float]
+    meaning: str
+
+
+def option_values(
+    options: Mapping[str, Option], given: Mapping[str, float], benchmark: str | None = None
+) -> dict[str, float]:
+    """A number for each of a method's `options`: the user's, else the published one for the target, else the default.
+
+    Raises UsageError where the user gave one that the method does not have.
+    """
+    if unknown := [name for name in given if name not in options]:
+        known = "; ".join(describe_options(options)) or "none"
+        raise UsageError(f"--option {unknown[0]}: not an option of the method; its options: {known}")
+    published = {name: option.of_benchmark.get(benchmark, option.default) for name, option in options.items()}
+    return published | dict(given)
+
+
+def describe_options(options: Mapping[str, Option]) -> list[str]:
+    """A line for each: name, default, what stands instead for which target, meaning."""
+    lines = []
+    for name, option in options.items():
+        others = ", ".join(f"{target} {value:g}" for target, value in option.of_benchmark.items())
+        lines.append(f"{name} {option.default:g}{f' ({others})' if others else ''}: {option.meaning}")
+    return lines
+
+
 class Prediction(NamedTuple):
     """image_score_text: (B,), the text part of the image score. anomaly_map: (B, S, S) in [0, 1], unsmoothed."""
 
@@ -57,14 +97,16 @@ class Prediction(NamedTuple):
 
 
 class Method(nn.Module):
-    """A backbone with a method's weights, ready to score images; a pure function of images, prompts and noise.
+    """A backbone with a method's weights, ready to score images; a pure function of images, prompts, noise and options.
 
-    A method that learns nothing has no backbone; it overrides the members that ask for it. `samples`: prompt
-    samples of an image, for which draw_noise draws.
+    A method without a backbone overrides the members that ask for it. `samples`: prompt
+    samples of an image, for which draw_noise draws. `training_only`: what the names of weights begin with that
+    checkpoints leave out.
     """
 
     backbone: Backbone
     samples: int
+    training_only: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -88,8 +130,9 @@ class Method(nn.Module):
         """The randomness of one batch: a function of the run's seed and of each image's bytes, of nothing else."""
 
     @abstractmethod
-    def forward(self, images: Tensor, prompts: Sequence[str], noise: Any) -> Prediction:
-        """`images` (B, 3, S, S), normalised; `prompts` B class names; `noise` as draw_noise gives it."""
+    def forward(self, images: Tensor, prompts: Sequence[str], noise: Any, options: Mapping[str, float]) -> Prediction:
+        """`images` (B, 3, S, S), normalised; `prompts` B class names; `noise` as draw_noise gives it; `options` a
+        number for each of the method's OPTIONS."""
 
 
 class Batch(NamedTuple):

@@ -5,7 +5,7 @@ It has no backbone, no weights and no prompts; what a trained method adds is wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from zsad_core.anomaly_map import smooth
 from zsad_core.methods.base import PUBLISHED_IMAGE_SIZE, Method, Prediction, Protocol
 from zsad_core.pixels import colours
 
-PROTOCOL = Protocol(smoothing_sigma=8.0, top_k=1, top_k_small_defect=1)  # one pixel: the map's score is its maximum
+PROTOCOL = Protocol(image_score="text", smoothing_sigma=8.0, top_k=1, top_k_small_defect=1)
 # Sigma of the surround, as a part of the image's side: wider than most defects, which would blend into a narrower one,
 # and narrower than most objects, whose outline stands out from a wider one. Of 0.03 to 0.3 the best on drawn images; so
 # is an image that is not smoothed first.
@@ -26,8 +26,8 @@ def build(backbone: str, checkpoint: str, image_size: int | None, samples: int) 
 
 
 class LocalContrast(Method):
-    """Map: Euclidean distance of colours in [0, 1] from their surround, over sqrt(3). Both parts of the image score
-    are the map's maximum, so the published rule and the plain mean order images by it."""
+    """Map: Euclidean distance of colours in [0, 1] from their surround, over sqrt(3). The image score
+    is the map's maximum."""
 
     def __init__(self, image_size: int):
         super().__init__()
@@ -46,7 +46,7 @@ class LocalContrast(Method):
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> None:
         """Nothing is random."""
 
-    def forward(self, images: Tensor, prompts: Sequence[str], noise: None) -> Prediction:
+    def forward(self, images: Tensor, prompts: Sequence[str], noise: None, options: Mapping[str, float]) -> Prediction:
         own = colours(images)
         surround = smooth(own.flatten(0, 1), WIDTH * self.image_size).view_as(own)
         anomaly_map = (own - surround).square().mean(dim=1).sqrt().clamp(max=1)

@@ -1,8 +1,9 @@
-"""Image-level metrics, how much each image moves them, and the published image score of a category."""
+"""Image-level metrics, how much each image moves them, and the image scores that methods' rules make."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from zsad_core.metrics import intervals
 from zsad_core.metrics.bins import bin_starts, binned
 from zsad_core.metrics.curves import auroc, average_precision, f1_max
 
+ScoreRule = Literal["fused", "text"]
+"""A method's image score: the text part and the map's fused half and half, or the text part alone."""
 IMAGE_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "auroc": auroc,
     "ap": average_precision,
@@ -68,12 +71,20 @@ def _without_each(metric: Callable, normal: np.ndarray, anomalous: np.ndarray) -
     return without
 
 
-def image_score_published(score_text: np.ndarray, score_map: np.ndarray, levels: Collection[str]) -> np.ndarray:
-    """Published score rule of Bayes-PFL over all scored images of a category: 0.5 minmax(text) + 0.5 minmax(map).
+def image_score_plain(score_text: np.ndarray, score_map: np.ndarray, rule: ScoreRule) -> np.ndarray:
+    """Each image's own score, which needs no other image: the mean of both parts where `rule` fuses them."""
+    return score_text if rule == "text" else (score_text + score_map) / 2
 
-    Both inputs float64 (N,). A benchmark without the `pixel` level takes the text part alone. ValueError for NaN.
+
+def image_score_published(
+    score_text: np.ndarray, score_map: np.ndarray, levels: Collection[str], rule: ScoreRule
+) -> np.ndarray:
+    """The score by which a method's authors judge images, over all scored images of a category.
+
+    "fused" is Bayes-PFL's 0.5 minmax(text) + 0.5 minmax(map), but the text part alone for a benchmark without the
+    `pixel` level; "text" is always the text part. Both inputs float64 (N,). ValueError for NaN.
     """
-    if "pixel" not in levels:
+    if rule == "text" or "pixel" not in levels:
         return _finite(score_text)
     return 0.5 * _minmax(score_text) + 0.5 * _minmax(score_map)
 

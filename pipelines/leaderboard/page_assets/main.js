@@ -207,7 +207,7 @@ function readingKey() {
     ...statuses.map((status) => [STATUS_MARKS[status], `${status}: ${STATUS_MEANINGS[status]}`]),
     groups.has("image_plain") && [
       "Score rule",
-      "published: the papers' rule, which needs all images of a category; plain: each image's own score",
+      "published: that of each method's paper, which may need all images of a category; plain: each image's own score",
     ],
     groups.has("pixel") && [
       "AUPRO",

@@ -146,6 +146,19 @@ def test_differences_to_the_published_figures(make):
     )
 
 
+def test_each_method_stands_beside_its_own_published_figures(make):
+    btad = {"BTAD": published_sizes("BTAD")}
+    runs = [make(method, btad, method=method) for method in ("bayes-pfl", "cops", "clip-ensemble")]
+    board = leaderboard(runs, "same")
+    names = ["bayes-pfl", "cops", "clip-ensemble", "Bayes-PFL (published)", "CoPS (published)"]
+    assert [entry["name"] for entry in board["entries"]] == names
+    cells = of(board, "BTAD")["cells"]
+    found = [cells[name]["mean"]["image"]["auroc"]["published"] for name in names[:3]]
+    assert [each and each["value"] for each in found] == [0.932, 0.936, None]
+    pairs = {(each["a"], each["b"]) for each in board["comparisons"]}
+    assert pairs == {("bayes-pfl", "cops"), ("bayes-pfl", "clip-ensemble"), ("cops", "clip-ensemble")}
+
+
 OTHER_LIST = "other test list: all, 253 images"
 
 
@@ -257,6 +270,11 @@ def test_names_hold_only_what_tells_runs_apart(make):
     assert [e["name"] for e in leaderboard(runs[:2], "none")["entries"]] == [
         "bayes-pfl (a_b.pth + other.pth)",
         "bayes-pfl (b.pth)",
+    ]
+    given = [make(name, one, options=options) for name, options in (("f", {}), ("g", {"beta": 1.0, "alpha": 0.5}))]
+    assert [e["name"] for e in leaderboard(given, "none")["entries"]] == [
+        "bayes-pfl (default options)",
+        "bayes-pfl (beta 1, alpha 0.5)",
     ]
     assert [e["name"] for e in leaderboard([f"bayes-pfl={runs[1]}", runs[0]], "none")["entries"]] == [
         "bayes-pfl",

@@ -40,7 +40,7 @@ def outputs(model, golden):
     prompts, noise = golden_prompts(golden), golden_noise(golden)
     tokens, feature = model.backbone.encode_images(golden.images)
     text = model.text_features(feature, prompts, noise)
-    both = model(golden.images, prompts, noise)
+    both = model(golden.images, prompts, noise, {})
     model.fused_image_score = False
     stage1 = model.image_score(text, tokens, feature)
     model.fused_image_score = True
@@ -120,9 +120,9 @@ def test_images_do_not_mix_in_a_batch(bayes_pfl_golden):
     golden, model = bayes_pfl_golden, built(bayes_pfl_golden)
     prompts, noise = golden_prompts(golden), golden_noise(golden)
     with torch.inference_mode():
-        together = model(golden.images, prompts, noise)
+        together = model(golden.images, prompts, noise, {})
         for i, prompt in enumerate(prompts):
-            alone = model(golden.images[i : i + 1], [prompt], noise._replace(context=noise.context[i : i + 1]))
+            alone = model(golden.images[i : i + 1], [prompt], noise._replace(context=noise.context[i : i + 1]), {})
             assert_allclose(alone.anomaly_map[0], together.anomaly_map[i], rtol=0, atol=2e-6)
             assert_allclose(alone.image_score_text[0], together.image_score_text[i], rtol=0, atol=2e-6)
 

@@ -12,7 +12,8 @@ import torch
 from tests.zsad_core.methods.test_bayes_pfl import built, official
 from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.methods.bayes_pfl.checkpoint import facts_of, load, load_released, save, save_released
+from zsad_core.methods.bayes_pfl.checkpoint import facts_of, load_released, save_released
+from zsad_core.methods.weights import load, save
 
 
 @pytest.fixture

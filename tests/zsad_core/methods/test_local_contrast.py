@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
-from zsad_core.metrics.image import image_score_published
+from zsad_core.methods import method_module
 from zsad_core.scoring import Scorer
 from zsad_core.settings import ScoringSettings
 
@@ -42,13 +42,10 @@ def test_map_is_the_distance_from_the_surround(pixels, scores):
     assert scores.codes[1].max() <= 1 and scores.codes[2].max() > 20_000
 
 
-def test_both_parts_of_the_image_score_are_the_maximum(pixels, scores):
-    highest = [expected_map(image).max() for image in pixels]
-    assert_allclose(scores.map, highest, rtol=0, atol=1e-6)
-    assert_allclose(scores.text, highest, rtol=0, atol=1e-6)
-    for levels in (["image"], ["image", "pixel"]):
-        published = image_score_published(scores.text, scores.map, levels)
-        assert np.array_equal(np.argsort(published), np.argsort(highest))
+def test_the_image_score_is_the_maximum(pixels, scores):
+    assert method_module("local-contrast").PROTOCOL.image_score == "text"
+    assert_allclose(scores.text, [expected_map(image).max() for image in pixels], rtol=0, atol=1e-6)
+    assert_allclose(scores.map, scores.text, rtol=0, atol=1e-6)
 
 
 def test_it_has_no_weights():

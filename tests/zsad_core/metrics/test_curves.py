@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from zsad_core.metrics.image import image_metrics, image_score_published
+from zsad_core.metrics.image import image_metrics, image_score_plain, image_score_published
 from zsad_core.metrics.pixel import MapCounts, PixelCounts, pixel_metrics
 
 EXACT = 1e-9
@@ -195,12 +195,19 @@ def test_scores_that_are_no_numbers_raise(bad):
     with pytest.raises(ValueError, match="NaN or infinite"):
         image_metrics(np.array([0.1, bad]), np.array([0, 1]))
     with pytest.raises(ValueError, match="NaN or infinite"):
-        image_score_published(np.array([0.1, 0.2]), np.array([0.1, bad]), ["image", "pixel"])
+        image_score_published(np.array([0.1, 0.2]), np.array([0.1, bad]), ["image", "pixel"], "fused")
 
 
-def test_published_score_rule():
+def test_score_rules():
     text, highest = np.array([0.2, 0.6, 0.4]), np.array([0.5, 0.5, 0.9])
     expected = 0.5 * (text - 0.2) / (0.4 + 1e-8) + 0.5 * (highest - 0.5) / (0.4 + 1e-8)
-    assert image_score_published(text, highest, ["image", "pixel"]) == pytest.approx(expected, abs=1e-15)
-    assert image_score_published(text, highest, ["image"]).tolist() == text.tolist()
-    assert image_score_published(text, np.full(3, 0.5), ["image", "pixel"])[0] == 0  # a constant part gives 0, not NaN
+    assert image_score_published(text, highest, ["image", "pixel"], "fused") == pytest.approx(expected, abs=1e-15)
+    assert image_score_published(text, highest, ["image"], "fused").tolist() == text.tolist()
+    constant = image_score_published(text, np.full(3, 0.5), ["image", "pixel"], "fused")
+    assert constant[0] == 0  # not NaN
+    assert image_score_plain(text, highest, "fused") == pytest.approx([0.35, 0.55, 0.65])
+    for of_text in (
+        image_score_plain(text, highest, "text"),
+        image_score_published(text, highest, ["image", "pixel"], "text"),
+    ):
+        assert of_text.tolist() == text.tolist()

@@ -31,7 +31,7 @@ def case(request):
 def test_image_metrics(case):
     category, maps, _, _, labels, text = case
     highest = np.sort(maps.reshape(len(maps), -1), axis=1)[:, -HIGHEST[category] :].mean(axis=1, dtype=np.float64)
-    found = image_metrics(image_score_published(text, highest, ["image", "pixel"]), labels)
+    found = image_metrics(image_score_published(text, highest, ["image", "pixel"], "fused"), labels)
     assert found == pytest.approx(CASES[category]["image"], abs=2e-6)
 
 

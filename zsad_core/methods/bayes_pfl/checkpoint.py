@@ -1,21 +1,16 @@
-"""Bayes-PFL's checkpoints: our own, and the authors', whose names and shapes are translated both ways."""
+"""Bayes-PFL's checkpoints: the facts of our own; the authors', whose names and shapes are translated both ways."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 
-import safetensors.torch
 import torch
-from torch import Tensor
 
-from zsad_core.checkpoints import ENTRY
 from zsad_core.clip import Activation
 from zsad_core.errors import UsageError, ZsadError
+from zsad_core.methods import weights
 from zsad_core.methods.bayes_pfl.model import BayesPFL
-from zsad_core.settings import split_backbone
-from zsad_core.weight_files import check_finite, read_tensors
 
 NAME = "bayes-pfl"
 RELEASED_ACTIVATION: Activation = "gelu"  # of the authors' program in both towers, whatever the backbone's own
@@ -67,46 +62,8 @@ FLOWS = {"PFL_context": "context", "PFL_normal": "state", "PFL_abnormal": "state
 
 
 def facts_of(model: BayesPFL, auxiliary: str, training: dict) -> dict:
-    """The facts of a checkpoint of `model` (see zsad_core.checkpoints.FACTS), files by their name alone."""
-    backbone = model.backbone
-    architecture, weights = split_backbone(backbone.name)
-    return {
-        "method": NAME,
-        "auxiliary": auxiliary,
-        "stage": 2 if model.fused_image_score else 1,
-        "backbone": architecture + os.path.basename(weights),
-        "backbone_sha256": backbone.weights_sha256(),
-        "image_size": backbone.image_size,
-        "activation": backbone.activation,
-        "training": training,
-    }
-
-
-def save(model: BayesPFL, path: str, facts: dict) -> None:
-    """Write the method's weights and `facts` (see facts_of) as `path`; equal content gives equal bytes."""
-    metadata = {ENTRY: json.dumps(facts, sort_keys=True, ensure_ascii=False)}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in _method_state(model).items()}
-    safetensors.torch.save_file(tensors, path, metadata)
-
-
-def load(model: BayesPFL, path: str, facts: dict) -> None:
-    """Copy the weights of our checkpoint `path`, whose head holds `facts`, into `model`.
-
-    Raises ZsadError when tensors are missing, or when it was made for another backbone, of these widths or others.
-    """
-    tensors, ours, backbone = read_tensors(path), _method_state(model), model.backbone
-    if differing := sorted(tensors.keys() ^ ours.keys()):
-        raise ZsadError(f"{path}: not a complete {NAME} checkpoint (missing or unknown: {', '.join(differing[:3])})")
-    for key, like in ours.items():
-        if tensors[key].shape != like.shape:
-            raise _another_backbone(path, key, tensors[key], like, model)
-    check_finite(path, tensors)
-    if facts["backbone_sha256"] != (sha256 := backbone.weights_sha256()):
-        raise ZsadError(
-            f"{path}: made for another backbone: it was trained on {facts['backbone']} with weights "
-            f"{facts['backbone_sha256'][:8]}, those of {backbone.name} are {sha256[:8]}"
-        )
-    model.load_state_dict(tensors, strict=False)
+    """The facts of a checkpoint of `model` (see zsad_core.checkpoints.FACTS)."""
+    return weights.facts_of(NAME, model, 2 if model.fused_image_score else 1, auxiliary, training)
 
 
 def trained_stage(path: str) -> int:
@@ -120,13 +77,7 @@ def load_released(model: BayesPFL, path: str) -> None:
 
     Raises ZsadError when the file is none, lacks tensors, or was made for a backbone of other widths.
     """
-    content = read_tensors(path)
-    theirs = content.get("MyModel")
-    if not isinstance(theirs, dict):
-        raise ZsadError(f"{path}: not a Bayes-PFL checkpoint (it holds no 'MyModel' with the weights)")
-    translated = {key: _translate(key, like, theirs, path, model) for key, like in _method_state(model).items()}
-    check_finite(path, translated)
-    model.load_state_dict(translated, strict=False)
+    weights.load_released(model, path, "Bayes-PFL", "MyModel", _their_name)
 
 
 def save_released(model: BayesPFL, path: str) -> None:
@@ -146,7 +97,9 @@ def save_released(model: BayesPFL, path: str) -> None:
             f"{path}: cannot be written: it was trained with {model.backbone.activation}, the authors' program "
             f"knows {RELEASED_ACTIVATION} alone"
         )
-    theirs = {_their_name(key): value.detach().cpu()[AXES.get(key, ...)] for key, value in _method_state(model).items()}
+    theirs = {
+        _their_name(key): value.detach().cpu()[AXES.get(key, ...)] for key, value in weights.method_state(model).items()
+    }
     width = model.backbone.embed_dim
     for flow, owner in FLOWS.items():
         for key, value in [*theirs.items()]:
@@ -159,29 +112,6 @@ def save_released(model: BayesPFL, path: str) -> None:
     torch.save({"MyModel": theirs}, path)
 
 
-def _method_state(model: BayesPFL) -> dict[str, Tensor]:
-    return {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")}
-
-
 def _their_name(key: str) -> str:
     prefix = next(prefix for prefix in PREFIXES if key == prefix or key.startswith(prefix + "."))
     return PREFIXES[prefix] + key[len(prefix) :]
-
-
-def _translate(key: str, like: Tensor, theirs: dict, path: str, model: BayesPFL) -> Tensor:
-    their_key = _their_name(key)
-    value = theirs.get(their_key)
-    if not isinstance(value, torch.Tensor):
-        raise ZsadError(f"{path}: not a complete Bayes-PFL checkpoint (no tensor '{their_key}')")
-    # Axes of length one tell nothing of the backbone: the others must agree.
-    if [n for n in value.shape if n != 1] != [n for n in like.shape if n != 1]:
-        raise _another_backbone(path, their_key, value, like, model)
-    return value.float().reshape(like.shape)
-
-
-def _another_backbone(path: str, key: str, value: Tensor, like: Tensor, model: BayesPFL) -> ZsadError:
-    backbone = model.backbone
-    return ZsadError(
-        f"{path}: made for another backbone: '{key}' is {tuple(value.shape)}, but {backbone.name} "
-        f"(embedding {backbone.embed_dim}, vision width {backbone.vision_width}) needs {tuple(like.shape)}"
-    )

@@ -7,7 +7,7 @@ T = (bank size) x R: prompt pairs of an image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -122,7 +122,7 @@ class BayesPFL(Method):
         normal, abnormal = (standard_normal(shape, seed, state) for state in ("normal", "abnormal"))
         return Noise(*(to_device(x, device) for x in (context, normal, abnormal)))
 
-    def forward(self, images: Tensor, prompts: Sequence[str], noise: Noise) -> Prediction:
+    def forward(self, images: Tensor, prompts: Sequence[str], noise: Noise, options: Mapping[str, float]) -> Prediction:
         tokens, feature = self.backbone.encode_images(images)
         text = self.text_features(feature, prompts, noise)
         return Prediction(self.image_score(text, tokens, feature), self.anomaly_map(text, tokens))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zsad_core.augmentation import augment
 from zsad_core.clip import load_backbone
+from zsad_core.methods import weights
 from zsad_core.methods.base import Batch, Recipe, Stage
 from zsad_core.methods.bayes_pfl import checkpoint
 from zsad_core.methods.bayes_pfl.loss import fusion_losses, training_losses
@@ -90,7 +91,7 @@ def _begin_with_clip(model: BayesPFL) -> None:
 
 def save(model: BayesPFL, path: str, auxiliary: str, training: dict) -> None:
     """Write the checkpoint file `path`; equal weights and facts give equal bytes."""
-    checkpoint.save(model, path, checkpoint.facts_of(model, auxiliary, training))
+    weights.save(model, path, checkpoint.facts_of(model, auxiliary, training))
 
 
 def warm_up_and_cosine(step: int, steps: int) -> float:
