@@ -1,10 +1,11 @@
-"""What a trained model detects that it has never seen, beside untrained weights and local contrast.
+"""What a trained model detects that it has never seen, beside untrained weights and what learns nothing.
 
 nice python -m perf.detection FOLDER --checkpoint FILE [--checkpoint FILE ...] [--backbone NAME|FILE]
 
 Draws larger miniatures of the 15 benchmarks than the demo's, of another seed, packs them and evaluates each checkpoint
-(as `zsad evaluate --checkpoint` takes it), untrained weights and local contrast, then prints Markdown tables. Whatever
-is in FOLDER already is not done again; after a change of the drawings take another one.
+(as `zsad evaluate --checkpoint` takes it, of whichever methods), untrained weights of the first one's method,
+clip-ensemble and local contrast, then prints Markdown tables. Whatever is in FOLDER already is not done again; after a
+change of the drawings take another one.
 
 A value is that of one kind of defect against all normal images of its category; then means over the kinds of a
 category, the categories of a benchmark, and the benchmarks. No material was seen in training; kinds in TAUGHT were.
@@ -37,12 +38,14 @@ from zsad_core.benchmarks.drawn.surfaces import Array
 from zsad_core.benchmarks.drawn.world import TAUGHT
 from zsad_core.benchmarks.layouts.by_list import SEVERAL_DEFECTS
 from zsad_core.benchmarks.table import benchmark
+from zsad_core.checkpoints import read_facts
 from zsad_core.map_codec import decode, unpack_mask
 from zsad_core.metrics.image import image_metrics, image_score_published
 from zsad_core.metrics.pixel import MapCounts, PixelCounts, pixel_metrics
+from zsad_core.settings import ScoringSettings
 
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
-CONTRAST = "local-contrast"
+ENSEMBLE, CONTRAST = "clip-ensemble", "local-contrast"
 
 
 class Figures(NamedTuple):
@@ -77,12 +80,16 @@ def main() -> None:
 
     backbone = ["--backbone", options.backbone] if options.backbone else []
     rows = {}
-    for checkpoint in [*options.checkpoint, UNTRAINED]:
-        run = _evaluated(options.folder, _run_name(checkpoint), [*backbone, "--checkpoint", checkpoint])
+    methods = {checkpoint: _method_of(checkpoint) for checkpoint in options.checkpoint}
+    untrained = next(iter(methods.values()), ScoringSettings.method)
+    for checkpoint, method in [*methods.items(), (UNTRAINED, untrained)]:
+        name = _run_name(checkpoint) if checkpoint in methods else f"{method}-{UNTRAINED}"
+        run = _evaluated(options.folder, name, [*backbone, "--method", method, "--checkpoint", checkpoint])
         rows[checkpoint] = list(figures(run, kinds))
     image_size = str(read_run(run)["settings"]["image_size"])  # masks of one size for all
-    run = _evaluated(options.folder, CONTRAST, ["--method", CONTRAST, "--image-size", image_size])
-    rows[CONTRAST] = list(figures(run, kinds))
+    for method, further in ((ENSEMBLE, backbone), (CONTRAST, ["--image-size", image_size])):
+        run = _evaluated(options.folder, method, ["--method", method, *further])
+        rows[method] = list(figures(run, kinds))
     counts = f"{options.normal} normal and {options.anomalous} anomalous images a category"
     print(f"\n{counts}, {image_size} x {image_size} pixels; in brackets the number of benchmarks\n")
     print(table_by_weights(rows, options.checkpoint))
@@ -137,9 +144,19 @@ def _drawn_kinds(folder: str, name: str, drawn: dict[str, int]) -> dict[str, str
     return drawing.kinds
 
 
+def _method_of(checkpoint: str) -> str:
+    """The method that made one of our checkpoints; an authors' file is taken to be of the default method."""
+    facts = read_facts(_file_of(checkpoint))
+    return facts["method"] if facts else ScoringSettings.method
+
+
 def _run_name(checkpoint: str) -> str:
-    file = checkpoint if os.path.isfile(checkpoint) else checkpoint.partition("=")[2] or checkpoint
-    return file if file == UNTRAINED else f"{os.path.basename(file)}-{storage.sha256(file)[:8]}"
+    file = _file_of(checkpoint)
+    return f"{os.path.basename(file)}-{storage.sha256(file)[:8]}"
+
+
+def _file_of(checkpoint: str) -> str:
+    return checkpoint if os.path.isfile(checkpoint) else checkpoint.partition("=")[2] or checkpoint
 
 
 def _evaluated(folder: str, name: str, options: list[str]) -> str:

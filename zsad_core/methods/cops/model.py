@@ -126,7 +126,9 @@ class CoPS(Method):
         """Normalised text features (B, 2, D) of an image's prototypes (B, 2, K, D) and R latents (B, R, D)."""
         common, classes = self.prompts(prototypes, self.vae_decoder(latents))
         ids, _ = self.backbone.tokenize(["."])
-        first, *rest = self.backbone.embed_tokens(ids.to(latents.device, non_blocking=True))[0]  # start of text; full stop, end of text
+        first, *rest = self.backbone.embed_tokens(ids.to(latents.device, non_blocking=True))[
+            0
+        ]  # start of text; full stop, end of text
         shape = (*common.shape[:2], latents.shape[1])  # B, 2, R
         start = torch.cat([first.expand(*shape[:2], 1, -1), common], dim=2)
         branches = torch.cat([classes, torch.stack(rest).expand(*shape, -1, -1)], dim=3)
