@@ -1,11 +1,11 @@
 """How fast one model scores images, by stage, against the matrix rate of the same machine in the same process.
 
-python -m perf.inference [--backbone ViT-L-14-336:random] [--precision fp32 bf16] [--batch-size N ...]
+python -m perf.inference [--method NAME] [--backbone ViT-L-14-336:random] [--precision fp32 bf16] [--batch-size N ...]
 python -m perf.inference --device cuda --precision bf16 fp32 --compile off on --batch-size 1 2 4 8 16 32 64
 
 Random pixels and weights: neither changes the time. Each repetition measures the matrix rate (a product of two square
 matrices in the precision at hand), then the stages one after another, so that a machine whose speed wanders is fair to
-both; medians over the repetitions. FLOP are those that the result needs, by formula (see `needed_flop`): what is
+both; medians over the repetitions. FLOP are those that the result needs, by formula (see perf.stages): what is
 computed beyond that counts as time alone. Prints Markdown tables.
 """
 
@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from perf.stages import NEEDED_FLOP, STAGES
 from pipelines.tables import markdown_table
-from zsad_core.methods.bayes_pfl.model import LAYERS, BayesPFL
 from zsad_core.pixels import normalised
 from zsad_core.scoring import LOW_PRECISION, Scorer
 from zsad_core.settings import ScoringSettings
@@ -38,6 +38,7 @@ ALL = "all, as Scorer.score"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", choices=list(STAGES), default="bayes-pfl")
     parser.add_argument("--backbone", default="ViT-L-14-336:random", metavar="NAME|FILE")
     parser.add_argument("--image-size", type=int, metavar="PIXELS")
     parser.add_argument("--samples", type=int, default=10)
@@ -51,6 +52,7 @@ def main() -> None:
     print(f"{machine(options.device)}, {options.threads} threads, torch {torch.__version__}\n")
     for precision, compiled in itertools.product(options.precision, options.compile):
         settings = ScoringSettings(
+            method=options.method,
             backbone=options.backbone,
             image_size=options.image_size,
             samples=options.samples,
@@ -103,7 +105,7 @@ def measure(scorer: Scorer, repeats: int) -> Measured:
         rates.append(matrix_rate(settings.precision, settings.device))
         seconds.append(stage_seconds(scorer, pixels[:count], names[:count]))
         seconds[-1][ALL] = timed(score, settings.device) / batches
-    flop = needed_flop(model, PROMPT)
+    flop = NEEDED_FLOP[settings.method](model, PROMPT)
     flop[ALL] = sum(flop.values())
     medians = {stage: statistics.median(each[stage] for each in seconds) for stage in seconds[0]}
     return Measured(settings, model.image_size, rates, medians, flop, peak_memory(settings.device))
@@ -113,9 +115,10 @@ def stage_table(measured: Measured) -> str:
     """A Markdown table: a row a stage, seconds and FLOP an image, fraction of the matrix rate."""
     settings, rate = measured.settings, statistics.median(measured.rates)
     head = (
-        f"{settings.backbone}, {measured.image_size} px, R = {settings.samples}, {_precision(settings)}, batch "
-        f"{settings.batch_size}; matrix rate {rate / 1e9:,.1f} GFLOP/s ({min(measured.rates) / 1e9:,.1f} to "
-        f"{max(measured.rates) / 1e9:,.1f}); peak memory {measured.memory / 1e9:.2f} GB\n\n"
+        f"{settings.method}, {settings.backbone}, {measured.image_size} px, R = {settings.samples}, "
+        f"{_precision(settings)}, batch {settings.batch_size}; matrix rate {rate / 1e9:,.1f} GFLOP/s "
+        f"({min(measured.rates) / 1e9:,.1f} to {max(measured.rates) / 1e9:,.1f}); "
+        f"peak memory {measured.memory / 1e9:.2f} GB\n\n"
     )
     rows = []
     for stage, seconds in measured.seconds.items():
@@ -142,52 +145,24 @@ def _precision(settings: ScoringSettings) -> str:
 
 def stage_seconds(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> dict[str, float]:
     """Seconds of each stage on one batch, in the order and the precision in which a method does them."""
-    settings, model = scorer.settings, scorer.method
-    prompts, values = [PROMPT] * len(pixels), {}
-
-    def stages() -> Iterator[tuple[str, Callable[[], None]]]:
-        yield (
-            "pixels in, noise",
-            lambda: values.update(
-                images=normalised(pixels, settings.device), noise=model.draw_noise(settings.seed, names)
-            ),
-        )
-        yield (
-            "image tower",
-            lambda: values.update(zip(("tokens", "feature"), model.backbone.encode_images(values["images"]))),
-        )
-        yield "text tower", lambda: values.update(text=model.text_features(values["feature"], prompts, values["noise"]))
-        yield "map", lambda: values.update(map=model.anomaly_map(values["text"], values["tokens"]))
-        yield "image score", lambda: model.image_score(values["text"], values["tokens"], values["feature"])
-        yield "smoothing, highest pixels, codes", lambda: scorer.finish(values["map"], [False] * len(pixels))
-
+    seconds = {}
     with torch.inference_mode(), scorer.computing():
-        return {stage: timed(work, settings.device) for stage, work in stages()}
+        begun = now(scorer.settings.device)
+        for stage in stages(scorer, pixels, names):
+            ended = now(scorer.settings.device)
+            seconds[stage], begun = ended - begun, ended
+    return seconds
 
 
-def needed_flop(model: BayesPFL, prompt: str) -> dict[str, int]:
-    """FLOP an image by stage, two for each multiplication with addition, of matrix products alone.
-
-    Image tower: every block at every token. Text: every block up to the end-of-text token, what a pair's two prompts
-    begin with once; one sequence a pair.
-    """
-    backbone = model.backbone
-    patches, width, joint = backbone.grid**2, backbone.vision_width, backbone.embed_dim
-    depth = len(backbone.clip.visual.transformer.resblocks)
-    ids, _ = backbone.tokenize([f"X {prompt}"])
-    bank, context_length, _ = model.bank.context.shape
-    pairs = model.samples * bank
-    tokens = 1 + context_length + 2 * (model.bank.normal.shape[1] + ids.shape[1] - 2)
-    return {
-        "image tower": depth * _block(patches + 1, width) + 2 * width * (3 * backbone.patch_size**2 * patches + joint),
-        "text tower": pairs * (len(backbone.clip.transformer.resblocks) * _block(tokens, joint) + 4 * joint**2),
-        "map": LAYERS * (2 * patches * width * joint + 2 * pairs * (2 * joint**2 + 5 * patches * joint)),
-        "image score": LAYERS * patches * width**2 + 2 * (2 * pairs + 1) * joint**2,
-    }
-
-
-def _block(tokens: int, width: int) -> int:
-    return 24 * tokens * width**2 + 4 * tokens**2 * width
+def stages(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> Iterator[str]:
+    """Scores a batch and says after each stage which it was."""
+    settings, model = scorer.settings, scorer.method
+    images, noise = normalised(pixels, settings.device), model.draw_noise(settings.seed, names)
+    yield "pixels in, noise"
+    prompts = [PROMPT] * len(pixels)
+    prediction = yield from STAGES[settings.method](model, images, prompts, noise, scorer.default_options)
+    scorer.finish(prediction.anomaly_map, [False] * len(pixels))
+    yield "smoothing, highest pixels, codes"
 
 
 def matrix_rate(precision: str, device: str) -> float:
@@ -198,13 +173,16 @@ def matrix_rate(precision: str, device: str) -> float:
 
 
 def timed(work: Callable[[], object], device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
+    begun = now(device)
     work()
+    return now(device) - begun
+
+
+def now(device: str) -> float:
+    """Seconds on a clock, when the device has done all that it was given."""
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return time.perf_counter()
 
 
 def peak_memory(device: str) -> int:
