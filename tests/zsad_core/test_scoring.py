@@ -107,6 +107,14 @@ def test_without_a_compiler_the_message_says_so(settings, pixels, monkeypatch):
         score(dataclasses.replace(settings, compile=True, image_size=84), pixels[:, :84, :84])
 
 
+def test_a_map_outside_0_to_1_is_no_score(settings, pixels, monkeypatch):
+    scorer = Scorer(settings)
+    right = scorer.method.anomaly_map
+    monkeypatch.setattr(scorer.method, "anomaly_map", lambda *given: 1 + right(*given))
+    with pytest.raises(ValueError, match=r"outside \[0, 1\]: codes from 6\d+ to \d+"):
+        scorer.score(pixels, PROMPTS, SHA256S, SMALL_DEFECT)
+
+
 def test_maps_are_stored_smaller_where_asked(settings, pixels, scores):
     smaller = score(dataclasses.replace(settings, map_size=14), pixels)
     assert np.array_equal(smaller.map, scores.map) and np.array_equal(smaller.text, scores.text)
