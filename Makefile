@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 help:
 	@echo "make install   a virtual environment in $(VENV) with everything in it"
 	@echo "make demo      draw miniatures of all benchmarks, pack and evaluate them, make a leaderboard"
-	@echo "make test      run all tests"
+	@echo "make test      run all tests, two files at once"
 	@echo "make s3        an object store on this machine to try s3:// with, until Ctrl-C"
 
 install: $(INSTALLED)
@@ -24,7 +24,7 @@ demo: install
 	$(VENV)/bin/zsad demo demo-output
 
 test: install
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 s3: install
 	@$(VENV)/bin/python -m tests.object_store
