@@ -55,8 +55,15 @@ def check_folder(folder: str, file: str, kind: str) -> None:
 
 def versions() -> dict[str, str]:
     """Of the software that the results come from."""
-    found = {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+    found = {name: _version(name) for name in VERSIONS_OF}
     return found | {"python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # code that was copied to a machine, not installed there
+        return "not installed"
 
 
 def _differences(there: Any, now: Any, path: str = "") -> list[str]:

@@ -26,6 +26,12 @@ def test_a_run_is_opened_once_and_gone_on_with(tmp_path):
     assert {"torch", "ray", "python"} <= set(content["versions"])
 
 
+def test_code_that_is_copied_and_not_installed_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.provenance.VERSIONS_OF", ("torch", "no-such-package"))
+    open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
+    assert read_run(str(tmp_path))["versions"]["no-such-package"] == "not installed"
+
+
 def test_another_run_in_the_folder_is_refused_with_what_differs(tmp_path):
     run = str(tmp_path)
     open_run(run, SETTINGS, BENCHMARKS, "shards")
