@@ -67,7 +67,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="have torch.compile make kernels for the image tower: slower to start, faster in bf16; needs a C++ compiler",
+        help="have torch.compile make kernels for the towers: slower to start, faster in bf16; needs a C++ compiler",
     )
     parser.add_argument(
         "--threads", type=int, default=default.threads, help="CPU threads a model (default: %(default)s)"
