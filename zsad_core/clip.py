@@ -124,7 +124,7 @@ class Backbone(nn.Module):
             for number, state in enumerate(towers.states(visual.transformer.resblocks, embeddings)):
                 if number in self.quarter_points:
                     patches.append(state[:, 1:])
-        return ImageTokens(patches, visual.ln_post(state[:, 0]) @ visual.proj)
+        return ImageTokens(patches, self.project(state[:, 0]))
 
     def encode_two_paths(self, images: Tensor) -> TwoPathTokens:
         """`images` as in encode_images; the second path runs through all blocks (see towers.two_paths)."""
@@ -132,7 +132,7 @@ class Backbone(nn.Module):
         embeddings = towers.image_embeddings(visual, images)
         with self._precision():
             first, patches = towers.two_paths(visual.transformer.resblocks, embeddings)
-        return TwoPathTokens(visual.ln_post(patches) @ visual.proj, first @ visual.proj)
+        return TwoPathTokens(self.project(patches), first @ visual.proj)
 
     def project(self, tokens: Tensor) -> Tensor:
         """Tokens of the image tower (..., V) as features (..., D) beside those of texts: ln_post, then @ proj."""

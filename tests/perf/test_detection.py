@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from perf.detection import Figures, RecordedDrawing, figures, mean_over_benchmarks, table_by_kind, table_by_weights
 from perf.reduction import aupro_by_sorting
-from tests.pipelines.test_reduce import sample, write_run
+from tests.made_up_predictions import sample, write_run
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.benchmarks.drawn.miniatures import MINIATURES
 from zsad_core.benchmarks.layouts import Tree, list_samples

@@ -12,7 +12,7 @@ from perf import pipeline
 from perf.command import measured
 from perf.precision import comparison
 from pipelines import storage
-from tests.pipelines.test_reduce import H, W, sample, write_run
+from tests.made_up_predictions import H, W, sample, write_run
 from zsad_core.map_codec import decode, encode
 
 
