@@ -24,9 +24,8 @@ from zsad_core.errors import ZsadError
 
 RETRIES = 3  # of a unit whose process or machine dies
 TASKS = 1000  # Ray Data takes some 20 ms of the driver for each: more units than that go several to a task
-WAVE = (
-    8192  # units that Ray Data has at once: each costs it 3 ms and 10 to 20 KB of the driver before the first is done
-)
+# Units that Ray Data has at once: each costs it 3 ms and 10 to 20 KB of the driver before the first is done.
+WAVE = 8192
 _T = TypeVar("_T")
 
 

@@ -55,16 +55,7 @@ def test_another_methods(zsad, cops_golden, tmp_path):
     ("arguments", "status", "message"),
     [
         (
-            [
-                "a.pth",
-                "b.safetensors",
-                "--auxiliary",
-                "VisA",
-                "--backbone",
-                "zsad-small:random",
-                "--method",
-                "clip-ensemble",
-            ],
+            "a.pth b.safetensors --auxiliary VisA --backbone zsad-small:random --method clip-ensemble".split(),
             2,
             "clip-ensemble learns nothing: it has no checkpoints",
         ),
