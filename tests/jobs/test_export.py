@@ -9,6 +9,8 @@ from zsad_core.checkpoints import read_facts
 from zsad_core.methods import bayes_pfl, cops
 from zsad_core.methods.weights import method_state
 
+IMPORTED = ("--auxiliary", "VisA", "--backbone", "zsad-small:random")
+
 
 def weights(path, golden, method=bayes_pfl):
     model = method.build(golden.backbone, str(path), None, samples=1)
@@ -55,7 +57,7 @@ def test_another_methods(zsad, cops_golden, tmp_path):
     ("arguments", "status", "message"),
     [
         (
-            "a.pth b.safetensors --auxiliary VisA --backbone zsad-small:random --method clip-ensemble".split(),
+            ["a.pth", "b.safetensors", *IMPORTED, "--method", "clip-ensemble"],
             2,
             "clip-ensemble learns nothing: it has no checkpoints",
         ),
