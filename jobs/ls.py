@@ -45,15 +45,20 @@ def _benchmarks() -> list[str]:
 
 
 def _methods() -> list[str]:
-    from zsad_core.methods import METHODS, options_of, traits_of
+    from zsad_core.checkpoints import read_facts
+    from zsad_core.methods import METHODS, options_of, shipped_checkpoint, traits_of
     from zsad_core.methods.base import describe_options
 
     lines = []
     for method in METHODS:
         traits = traits_of(method)
         learns = "learns" if traits.learns else "learns nothing"
+        shipped = shipped_checkpoint(method)
+        wanted = read_facts(shipped)["options"] if shipped else {}
+        wants = ", ".join(f"{name} {value:g}" for name, value in wanted.items())
         lines += [
-            f"{method:16}{learns}{'' if traits.has_backbone else ', has no backbone'}",
+            f"{method:16}{learns}{'' if traits.has_backbone else ', has no backbone'}"
+            + (f"; the weights in the package take {wants}" if wants else ""),
             *(f"  --option {line}" for line in describe_options(options_of(method))),
         ]
     return lines

@@ -63,7 +63,8 @@ def evaluate(
     if settings.device == "cuda" and not given_batch_size:
         settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first))
     recorded = _recorded(settings, hashed, first)
-    benchmarks = _benchmarks(sets, routes, first["options_of"])
+    options_of = {name: facts[file]["options_of"][name] for name, file in routes.items()}
+    benchmarks = _benchmarks(sets, routes, options_of)
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
     with lock.held(run_uri):
@@ -71,9 +72,7 @@ def evaluate(
             engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
         for name, file in files.items():
             served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
-            pending = [
-                unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded, first["options_of"])
-            ]
+            pending = [unit for shard_set in served for unit in _pending(shard_set, run_uri, recorded, options_of)]
             models = min(actors, len(pending))
             if pending:
                 engine.say(_how(settings, models))

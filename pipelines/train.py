@@ -158,8 +158,8 @@ def _cores() -> int:
 def _describe(settings: TrainingSettings, auxiliary: str) -> dict[str, Any]:
     """Build the untrained model once: its facts, the recipe's numbers where none were given, and its errors."""
     module = method_module(settings.method, "training")
-    recipe: Recipe = module.recipe(auxiliary, False)
     model = _untrained(module, settings)
+    recipe: Recipe = module.recipe(auxiliary, False, model.backbone)
     return {
         "image_size": model.image_size,
         "epochs": settings.epochs or recipe.epochs,
@@ -304,9 +304,10 @@ def carry_out(task: Task, tell: Tell) -> None:
         labels = {sample.label for sample in validation if sample.category == category}
         check_classes(f"{task.judged.benchmark}, {category}", labels)
     module = method_module(settings.method, "training")
-    recipe = module.recipe(task.learnt.benchmark, task.published)
-    options = option_values(options_of(settings.method), {}, task.learnt.benchmark)
-    trainer = Trainer(_untrained(module, settings), recipe, settings, training, validation, options)
+    model = _untrained(module, settings)
+    recipe = module.recipe(task.learnt.benchmark, task.published, model.backbone)
+    options = option_values(options_of(settings.method), {}, {}, task.learnt.benchmark)
+    trainer = Trainer(model, recipe, settings, training, validation, options)
     if storage.exists(state_uri):
         trainer.resume(_read_state(state_uri))
         tell("say", f"going on behind stage {trainer.stage_number}, epoch {trainer.epoch}")

@@ -22,6 +22,7 @@ FACTS = {
     "backbone_sha256": str,
     "image_size": int,
     "activation": str,
+    "options": dict,  # numbers of the method that the weights want in place of those published for a target
     "training": dict,
 }
 
@@ -42,6 +43,8 @@ def read_facts(path: str) -> dict | None:
         raise ZsadError(f"{path}: damaged, no readable safetensors file ({error})") from None
     except (KeyError, ValueError, RecursionError):
         raise ZsadError(f"{path}: no checkpoint of a method (`zsad train` and `zsad export` write them)") from None
+    if isinstance(facts, dict):
+        facts.setdefault("options", {})  # not in files of before 2026-11-26
     wrong = [name for name, kind in FACTS.items() if not isinstance(facts, dict) or type(facts.get(name)) is not kind]
     if wrong:
         raise ZsadError(f"{path}: its head lacks {', '.join(wrong)}; train or import it again")

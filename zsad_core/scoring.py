@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zsad_core.anomaly_map import codes_of, mean_of_highest, shrink, smooth
+from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import LARGEST_CODE
 from zsad_core.methods import method_module, options_of
@@ -66,6 +67,8 @@ class Scorer:
         self.settings = settings
         module = method_module(settings.method)
         self.protocol = module.PROTOCOL
+        facts = read_facts(settings.checkpoint)
+        self._options_of_weights = facts["options"] if facts else {}
         self.default_options = self.options_for(None)
         self.method = module.build(settings.backbone, settings.checkpoint, settings.image_size, settings.samples).to(
             settings.device
@@ -83,7 +86,8 @@ class Scorer:
 
     def options_for(self, benchmark: str | None) -> dict[str, float]:
         """The method's options for a target; UsageError where the settings hold one that the method does not have."""
-        return option_values(options_of(self.settings.method), self.settings.options, benchmark)
+        options = options_of(self.settings.method)
+        return option_values(options, self.settings.options, self._options_of_weights, benchmark)
 
     def score(
         self,

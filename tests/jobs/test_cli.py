@@ -18,7 +18,7 @@ def test_lists(zsad):
         "bayes-pfl       learns",
         "clip-ensemble   learns nothing",
         "  --option value-attention 0",
-        "cops            learns",
+        "cops            learns; the weights in the package take alpha 0.15, beta 0.4, pooling 3",
         "  --option alpha 0.26 (VisA 0.35)",
         "  --option beta 0.9 (VisA 1)",
         "  --option pooling 5 (VisA 3)",

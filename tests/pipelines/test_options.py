@@ -16,6 +16,9 @@ from tests.drawn_source import draw_mvtec
 from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import image_pixels
+from zsad_core.methods.cops import build
+from zsad_core.methods.cops.checkpoint import facts_of
+from zsad_core.methods.weights import save
 from zsad_core.scoring import Scorer
 
 PUBLISHED = {"VisA": {"alpha": 0.35, "beta": 1.0, "pooling": 3}, "drawn": {"alpha": 0.26, "beta": 0.9, "pooling": 5}}
@@ -88,6 +91,23 @@ def test_the_published_ones_by_benchmark_or_the_users(shards, cops, tmp_path):
     storage.write_json(f"{second}/run.json", recorded)
     with pytest.raises(ZsadError, match="drawn"):
         reduce([second])
+
+
+def test_those_that_weights_were_trained_for(shards, cops, tmp_path):
+    """Two benchmarks with weights of their own; the user's number stands above theirs."""
+    model = build(cops.backbone, "random", cops.image_size, samples=1)
+    of_weights = {"VisA": {"alpha": 0.75, "pooling": 7}, "MVTec-AD": {"beta": 0.25}}
+    files = [str(tmp_path / f"{auxiliary}.safetensors") for auxiliary in of_weights]
+    for file, (auxiliary, options) in zip(files, of_weights.items()):
+        save(model, file, facts_of(model, auxiliary, {}, options))
+    given = dataclasses.replace(cops, options={"alpha": 0.5})
+    evaluate(str(shards), str(tmp_path / "run"), given, files, actors=1)
+    recorded = storage.read_json(str(tmp_path / "run" / "run.json"))["benchmarks"]
+    for target, auxiliary in (("drawn", "VisA"), ("VisA", "MVTec-AD")):
+        options = PUBLISHED[target] | of_weights[auxiliary] | {"alpha": 0.5}
+        assert recorded[target]["options"] == options
+        found = [row["score_text"] for row in rows_of(str(tmp_path / "run"), target)]
+        assert_allclose(found, by_scorer(cops, shards, target, options).text, rtol=0, atol=1e-6)
 
 
 def test_one_that_the_method_does_not_have(shards, cops, tmp_path):

@@ -6,8 +6,8 @@ that the user gave, `checkpoint` may be "random" (untrained) and `image_size` No
 `OPTIONS` ({name: Option}), numbers that the method's authors choose by the target benchmark.
 
 A method that can be trained has a module `training` in its package, with
-`recipe(auxiliary, published) -> Recipe`, where `auxiliary` is the benchmark learnt from and `published` says that the
-authors' own rule of validation is followed; `untrained(backbone, image_size, seed) -> Method`, ready to learn; and
+`recipe(auxiliary, published, backbone) -> Recipe`, where `auxiliary` is the benchmark learnt from, `published` says that
+the authors' own rule of validation is followed, and `backbone` is the model's; `untrained(backbone, image_size, seed) -> Method`, ready to learn; and
 `save(model, path, auxiliary, training)`, which writes a checkpoint for `build` with all that made it (see
 zsad_core.checkpoints and methods/weights.py).
 
@@ -67,9 +67,13 @@ class Option(NamedTuple):
 
 
 def option_values(
-    options: Mapping[str, Option], given: Mapping[str, float], benchmark: str | None = None
+    options: Mapping[str, Option],
+    given: Mapping[str, float],
+    of_weights: Mapping[str, float],
+    benchmark: str | None = None,
 ) -> dict[str, float]:
-    """A number for each of a method's `options`: the user's, else the published one for the target, else the default.
+    """A number for each of a method's `options`: the user's, else the one that the weights were trained for, else the
+    published one for the target, else the default.
 
     Raises UsageError where the user gave one that the method does not have.
     """
@@ -77,7 +81,7 @@ def option_values(
         known = "; ".join(describe_options(options)) or "none"
         raise UsageError(f"--option {unknown[0]}: not an option of the method; its options: {known}")
     published = {name: option.of_benchmark.get(benchmark, option.default) for name, option in options.items()}
-    return published | dict(given)
+    return published | dict(of_weights) | dict(given)
 
 
 def describe_options(options: Mapping[str, Option]) -> list[str]:

@@ -6,8 +6,9 @@ Only the method's part of a model is in them: not the backbone, and not what tra
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import safetensors.torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from zsad_core.checkpoints import ENTRY, read_facts
 from zsad_core.clip import ACTIVATIONS
 from zsad_core.errors import ZsadError
+from zsad_core.methods import options_of
 from zsad_core.methods.base import Method
 from zsad_core.settings import split_backbone
 from zsad_core.weight_files import check_finite, read_tensors
@@ -26,7 +28,9 @@ def method_state(model: Method) -> dict[str, Tensor]:
     return {key: value for key, value in model.state_dict().items() if not key.startswith(left_out)}
 
 
-def facts_of(method: str, model: Method, stage: int, auxiliary: str, training: dict) -> dict:
+def facts_of(
+    method: str, model: Method, stage: int, auxiliary: str, training: dict, options: Mapping[str, float] | None = None
+) -> dict:
     """The facts of a checkpoint of `model` (see zsad_core.checkpoints.FACTS), files by their name alone."""
     backbone = model.backbone
     architecture, weights = split_backbone(backbone.name)
@@ -38,6 +42,7 @@ def facts_of(method: str, model: Method, stage: int, auxiliary: str, training: d
         "backbone_sha256": backbone.weights_sha256(),
         "image_size": backbone.image_size,
         "activation": backbone.activation,
+        "options": dict(options or {}),
         "training": training,
     }
 
@@ -45,7 +50,8 @@ def facts_of(method: str, model: Method, stage: int, auxiliary: str, training: d
 def facts_for(method: str, path: str, stages: Collection[int] = (1,)) -> dict | None:
     """The facts of the checkpoint file `path`; None for a file of the authors'.
 
-    Raises ZsadError where they are those of another method, or name no stage of `stages` or no activation.
+    Raises ZsadError where they are those of another method, or name no stage of `stages`, no activation, or options
+    that are none.
     """
     if facts := read_facts(path):
         if facts["method"] != method:
@@ -55,6 +61,11 @@ def facts_for(method: str, path: str, stages: Collection[int] = (1,)) -> dict | 
                 f"{path}: its head names stage {facts['stage']} and activation {facts['activation']}, "
                 "which do not exist"
             )
+        for name, value in facts["options"].items():
+            if name not in options_of(method) or type(value) not in (int, float) or not math.isfinite(value):
+                raise ZsadError(
+                    f"{path}: its head gives {name} as {value}, which is no option of {method}, or no number"
+                )
     return facts
 
 

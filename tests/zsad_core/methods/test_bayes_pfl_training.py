@@ -20,7 +20,7 @@ def model(bayes_pfl_golden):
 
 def learning_rates(model, stage):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = recipe("VisA", False).stages[stage].begin(model)
+    groups = recipe("VisA", False, None).stages[stage].begin(model)
     listed = [(names[id(parameter)], group["lr"]) for group in groups for parameter in group["params"]]
     assert len(listed) == len(dict(listed))
     return dict(listed)
@@ -99,13 +99,13 @@ def test_the_schedule():
 
 
 def test_recipe():
-    ours, published = recipe("VisA", False), recipe("VisA", True)
+    ours, published = recipe("VisA", False, None), recipe("VisA", True, None)
     assert (ours.epochs, ours.batch_size, ours.adam_betas, ours.validation_samples) == (30, 32, (0.5, 0.999), 5)
     assert [stage.judged_by for stage in ours.stages] == ["pixel", "image"]
     assert [stage.restores_best for stage in ours.stages] == [True, True]
     assert [stage.restores_best for stage in published.stages] == [True, False]
     assert ours.stages[1].rate(0, 9) == ours.stages[1].rate(8, 9) == 1.0
-    assert (ours.mosaic, recipe("MVTec-AD", False).mosaic) == (0.0, 0.4)
+    assert (ours.mosaic, recipe("MVTec-AD", False, None).mosaic) == (0.0, 0.4)
 
 
 def batch(keys):
@@ -144,7 +144,7 @@ def test_steps_move_what_learns_and_nothing_else(bayes_pfl_golden, stage):
     before = {name: value.clone() for name, value in model.named_parameters()}
     optimizer = torch.optim.Adam([value for name, value in model.named_parameters() if name in rates], lr=1e-3)
     for step in range(2):  # what reads a matrix that begins as 0 learns from the second on
-        losses = recipe("VisA", False).stages[stage].losses(model, random_batch(model, 0), 0, stage, 1, step)
+        losses = recipe("VisA", False, None).stages[stage].losses(model, random_batch(model, 0), 0, stage, 1, step)
         assert losses.keys() == (
             {"image", "focal", "dice", "orthogonal", "kl_context", "kl_normal", "kl_abnormal"}
             if not stage

@@ -44,6 +44,7 @@ def test_own_checkpoints_come_back_with_their_facts(cops_golden, trained, tmp_pa
     assert read_facts(path) == {
         "method": "cops", "auxiliary": "VisA", "stage": 1, "backbone": "clip.pt", "image_size": 98,
         "backbone_sha256": trained.backbone.weights_sha256(), "activation": "quick_gelu", "training": {"epochs": 3},
+        "options": {},
     }  # fmt: skip
 
 
@@ -70,6 +71,10 @@ def test_the_vae_encoder_is_in_no_checkpoint(trained, tmp_path):
         (lambda tensors, facts: facts.update(method="bayes-pfl"), "a checkpoint of bayes-pfl, not of cops"),
         (lambda tensors, facts: facts.update(stage=2), "names stage 2"),
         (lambda tensors, facts: facts.update(activation="relu"), "activation relu"),
+        (lambda tensors, facts: facts.update(options={"gamma": 1.0}), "gives gamma as 1.0, which is no option of cops"),
+        (lambda tensors, facts: facts.update(options={"beta": "0.5"}), "gives beta as 0.5, .* or no number"),
+        (lambda tensors, facts: facts.update(options={"beta": float("inf")}), "gives beta as inf"),
+        (lambda tensors, facts: facts.update(options=[0.5]), "its head lacks options"),
         (
             lambda tensors, facts: facts.update(backbone_sha256="aa"),
             "made for another backbone: it was trained on clip",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zsad_core.augmentation import augment
-from zsad_core.clip import load_backbone
+from zsad_core.clip import Backbone, load_backbone
 from zsad_core.methods import weights
 from zsad_core.methods.base import Batch, Recipe, Stage
 from zsad_core.methods.bayes_pfl import checkpoint
@@ -39,7 +39,7 @@ FLOWS = ("context_flow.", "normal_flow.", "abnormal_flow.")
 FUSION = ("text_mapping.", "image_mapping.", "fusion.")
 
 
-def recipe(auxiliary: str, published: bool) -> Recipe:
+def recipe(auxiliary: str, published: bool, backbone: Backbone) -> Recipe:
     """The authors' recipe. Its stage 2 keeps its last weights; ours, unless `published`, its best."""
     return Recipe(
         stages=(

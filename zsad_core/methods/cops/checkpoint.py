@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from zsad_core.clip import Activation
@@ -34,9 +36,9 @@ PREFIXES = {
 AXES = {"prompts.normal": (None, None), "prompts.abnormal": (None, None)}
 
 
-def facts_of(model: CoPS, auxiliary: str, training: dict) -> dict:
+def facts_of(model: CoPS, auxiliary: str, training: dict, options: Mapping[str, float] | None = None) -> dict:
     """The facts of a checkpoint of `model` (see zsad_core.checkpoints.FACTS); its training has one stage."""
-    return weights.facts_of(NAME, model, 1, auxiliary, training)
+    return weights.facts_of(NAME, model, 1, auxiliary, training, options)
 
 
 def load_released(model: CoPS, path: str) -> None:
