@@ -47,6 +47,7 @@ def test_own_checkpoints_come_back_with_their_facts(bayes_pfl_golden, trained, t
     assert facts == {
         "method": "bayes-pfl", "auxiliary": "VisA", "stage": stage, "backbone": "clip.pt", "image_size": 98,
         "backbone_sha256": trained.backbone.weights_sha256(), "activation": "gelu", "training": {"epochs": 3},
+        "options": {},
     }  # fmt: skip
 
 
