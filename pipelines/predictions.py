@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from typing import BinaryIO
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -32,10 +33,16 @@ PREDICTION_SCHEMA = pa.schema(
         ("mask", pa.binary()),  # zsad_core.map_codec.pack_mask at the map's size; null where pixel truth is unknown
         ("error", pa.string()),  # why the sample was not scored; scores and map are null then
         ("mask_error", pa.string()),  # why pixel truth is unknown although the sample was scored
+        ("height", pa.int32()),  # of the upright image, in its own pixels; null where it cannot be decoded
+        ("width", pa.int32()),
+        ("score_std", pa.float64()),  # of `score` over the prompt samples; null where they were not asked for
+        ("anomaly_map_std", pa.binary()),  # of the smoothed map over the prompt samples, coded as anomaly_map is
     ]
 )
 
-_LARGE = ("anomaly_map", "mask")
+_ENCODED = ("anomaly_map", "anomaly_map_std")
+_LARGE = (*_ENCODED, "mask")
+_EARLIER = pa.schema(list(PREDICTION_SCHEMA)[:-4])  # what versions wrote that knew nothing of archives
 ORIGIN = "made_from"  # in a file's metadata
 _ALWAYS = ("key", "category")  # that every row has
 _SMALL = [name for name in PREDICTION_SCHEMA.names if name not in _LARGE]
@@ -74,7 +81,7 @@ def write_predictions(uri: str, table: pa.Table, origin: str) -> None:
     pq.write_table(
         table.replace_schema_metadata({ORIGIN: origin}).combine_chunks(),  # chunk borders would show in the pages
         sink,
-        compression={name: "NONE" if name == "anomaly_map" else "ZSTD" for name in PREDICTION_SCHEMA.names},
+        compression={name: "NONE" if name in _ENCODED else "ZSTD" for name in PREDICTION_SCHEMA.names},
         use_dictionary=["category", "defect", "prompt"],
         write_statistics=_SMALL,
         write_page_checksum=True,
@@ -119,9 +126,9 @@ def read_predictions(uri: str, columns: list[str] | None = None) -> pa.Table:
     try:
         with storage.open_for_reading(uri) as file:
             schema = parquet.open_file(file).schema_arrow
-            if schema.equals(PREDICTION_SCHEMA):
+            if schema.names in ([*PREDICTION_SCHEMA.names], [*_EARLIER.names]) and _of_equal_types(schema):
                 file.seek(0)
-                return _checked(uri, parquet.read(file, PREDICTION_SCHEMA, columns))
+                return _checked(uri, _read(file, schema, columns))
     except FileNotFoundError:
         raise ZsadError(f"{uri}: no such prediction file; run evaluate again to make it") from None
     except (pa.ArrowException, OSError) as error:
@@ -134,6 +141,21 @@ def read_predictions(uri: str, columns: list[str] | None = None) -> pa.Table:
         + (f"columns missing or of another type: {', '.join(differing)}" if differing else "unknown or moved columns")
         + "; remove it and run evaluate again"
     )
+
+
+def _of_equal_types(schema: pa.Schema) -> bool:
+    return all(field.equals(PREDICTION_SCHEMA.field(field.name)) for field in schema)
+
+
+def _read(file: BinaryIO, schema: pa.Schema, columns: list[str] | None) -> pa.Table:
+    """What an earlier version's file lacks is null."""
+    names = PREDICTION_SCHEMA.names if columns is None else columns
+    table = parquet.read(file, PREDICTION_SCHEMA, [name for name in names if name in schema.names])
+    for position, name in enumerate(names):
+        if name not in schema.names:
+            field = PREDICTION_SCHEMA.field(name)
+            table = table.add_column(position, field, pa.nulls(len(table), field.type))
+    return table
 
 
 def _checked(uri: str, table: pa.Table) -> pa.Table:

@@ -52,7 +52,8 @@ def test_plain_pandas_reads_it_and_the_map_is_not_compressed_twice(tmp_path):
     assert set(frame["benchmark"]) == {"My set"}
     group = pq.ParquetFile(uri).metadata.row_group(0)
     compression = {group.column(i).path_in_schema: group.column(i).compression for i in range(group.num_columns)}
-    assert compression.pop("anomaly_map") == "UNCOMPRESSED" and set(compression.values()) == {"ZSTD"}
+    maps = {compression.pop(name) for name in ("anomaly_map", "anomaly_map_std")}
+    assert (maps, set(compression.values())) == ({"UNCOMPRESSED"}, {"ZSTD"})
 
 
 def test_object_stores_are_read_alike():
@@ -82,6 +83,15 @@ def test_another_schema_is_refused_on_both_sides(tmp_path):
     pq.write_table(table().select(PREDICTION_SCHEMA.names[::-1]), tmp_path / "c.parquet")
     with pytest.raises(ZsadError, match="c.parquet: not a prediction file of this version.*moved"):
         read_predictions(str(tmp_path / "c.parquet"))
+
+
+def test_what_an_earlier_version_did_not_write_is_null(tmp_path):
+    new = ["height", "width", "score_std", "anomaly_map_std"]
+    pq.write_table(table().drop_columns(new), tmp_path / "a.parquet")
+    read = read_predictions(str(tmp_path / "a.parquet"))
+    assert read.drop_columns(new).equals(table().drop_columns(new))
+    assert read.schema.equals(PREDICTION_SCHEMA) and {read[name].null_count for name in new} == {5}
+    assert read_predictions(str(tmp_path / "a.parquet"), ["width", "key"]).column_names == ["width", "key"]
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):
