@@ -17,7 +17,8 @@ from zsad_core.errors import UsageError, ZsadError
 
 # Each is a module of this package with configure(parser) and run(arguments) -> exit status.
 JOBS = (
-    "ls", "draw", "pack", "validate", "pretrain", "train", "export", "evaluate", "reduce", "leaderboard", "demo",
+    "ls", "draw", "pack", "validate", "pretrain", "train", "export", "evaluate", "score", "reduce",
+    "threshold", "regions", "leaderboard", "report", "show", "demo",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import math
 from typing import get_args
 
+from zsad_core.errors import UsageError
 from zsad_core.settings import Device, Precision, ScoringSettings
 
 
@@ -89,8 +90,10 @@ def add_method_and_backbone(parser: argparse.ArgumentParser) -> None:
 
 
 def model_settings(options: argparse.Namespace) -> ScoringSettings:
-    """What the options of add_model_options say, but for the checkpoints."""
-    names = [field.name for field in dataclasses.fields(ScoringSettings) if field.name != "checkpoint"]
+    """What the options of add_model_options say, but for the checkpoints; whether uncertainty is wanted is no option."""
+    names = [
+        field.name for field in dataclasses.fields(ScoringSettings) if field.name not in ("checkpoint", "uncertainty")
+    ]
     given = {name: getattr(options, name) for name in names}
     return ScoringSettings(**given | {"options": _numbers(options.method, options.options)})
 
@@ -105,7 +108,6 @@ def _numbers(method: str, given: list[str]) -> dict[str, float]:
         except ValueError:
             numbers[name] = math.nan
         if not math.isfinite(numbers[name]):
-            from zsad_core.errors import UsageError
             from zsad_core.methods import options_of
             from zsad_core.methods.base import describe_options
 
@@ -114,13 +116,16 @@ def _numbers(method: str, given: list[str]) -> dict[str, float]:
     return numbers
 
 
+def check_actors(options: argparse.Namespace) -> None:
+    if options.actors is not None and options.actors < 1:
+        raise UsageError(f"--actors {options.actors}: at least 1 is needed")
+
+
 def run(options: argparse.Namespace) -> int:
     from pipelines.evaluate import evaluate
     from pipelines.tables import summary_table
-    from zsad_core.errors import UsageError
 
-    if options.actors is not None and options.actors < 1:
-        raise UsageError(f"--actors {options.actors}: at least 1 is needed")
+    check_actors(options)
     names = [name.strip() for name in options.benchmarks.split(",") if name.strip()]
     if not names:
         raise UsageError("--benchmarks: name at least one, or all")

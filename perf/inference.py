@@ -161,7 +161,7 @@ def stages(scorer: Scorer, pixels: np.ndarray, names: list[str]) -> Iterator[str
     yield "pixels in, noise"
     prompts = [PROMPT] * len(pixels)
     prediction = yield from STAGES[settings.method](model, images, prompts, noise, scorer.default_options)
-    scorer.finish(prediction.anomaly_map, [False] * len(pixels))
+    scorer.finish(prediction, [False] * len(pixels))
     yield "smoothing, highest pixels, codes"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from pipelines import parquet, shards, storage
+from pipelines import archive, parquet, shards, storage
 from zsad_core.errors import ZsadError
 
 
@@ -20,7 +20,10 @@ def original_images(
     key -> sha256 of the bytes that were scored. An image that is gone, or is another now, is left out. ZsadError where
     it is not known, or no longer true, where the images lie.
     """
-    found = _from_shards(run, benchmark, file_name)
+    if "archive" in run:
+        found = archive.images_of(run_uri, run["source"], file_name, run["archive"]["image_column"])
+    else:
+        found = _from_shards(run, benchmark, file_name)
     return {
         key: content
         for key, content in found.items()

@@ -56,13 +56,21 @@ def read(source: BinaryIO | pa.NativeFile, schema: pa.Schema, columns: list[str]
             raise OtherColumns(f"it has no column {name}")
         if (found := there.field(position).type) != (wanted := schema.field(name).type):
             raise OtherColumns(f"column {name} is {found}, not {wanted}")
-    try:
-        _check_size(source, names)
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
-        raise pa.ArrowInvalid(str(error) if type(error) is _TooMuch else "its pages cannot be found") from None
+    check_size(source, names)
     table = file.read(names)
     table.validate(full=True)  # texts that are no UTF-8
     return table
+
+
+def check_size(
+    source: BinaryIO | pa.NativeFile, names: Collection[str], group: int | None = None, at_once: int | None = None
+) -> None:
+    """Raises ArrowException where the columns called `names` (`image.bytes` where one lies in another) would decode to
+    too much: all of the file, or its row group `group`, of which so many rows are decoded `at_once`."""
+    try:
+        _check_size(source, names, group, at_once)
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise pa.ArrowInvalid(str(error) if type(error) is _TooMuch else "its pages cannot be found") from None
 
 
 def reason(error: Exception) -> str:
@@ -79,15 +87,18 @@ class _TooMuch(ValueError):
     pass
 
 
-def _check_size(source: BinaryIO | pa.NativeFile, names: Collection[str]) -> None:
+def _check_size(
+    source: BinaryIO | pa.NativeFile, names: Collection[str], only: int | None, at_once: int | None
+) -> None:
     """Raises _TooMuch, and ValueError, TypeError, LookupError or RecursionError where headers are no such.
 
     By its own reading of the headers: pyarrow's view of a damaged footer ends the process.
     """
     size = source.seek(0, os.SEEK_END)
     packed = unpacked = 0
-    for group in _footer(source, size)[_GROUPS]:
-        rows = group[_ROWS]
+    groups = _footer(source, size)[_GROUPS]
+    for group in groups if only is None else [groups[only]]:
+        rows = group[_ROWS] if at_once is None else min(at_once, group[_ROWS])
         for chunk in group[_COLUMNS] if rows else []:  # without rows nothing is read
             column = chunk[_COLUMN]
             if b".".join(column[_PATH]).decode() not in names:

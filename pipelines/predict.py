@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import pickle
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import ray.data
 
-from pipelines import engine, isolation, predictions, shards, storage
+from pipelines import archive, engine, isolation, predictions, shards, storage
 from zsad_core import map_codec
-from zsad_core.images import ImageError, image_pixels, mask_pixels
-from zsad_core.metrics.image import image_score_plain
+from zsad_core.images import ImageError, decode_image, mask_pixels
 from zsad_core.settings import ScoringSettings, split_backbone
+from zsad_core.tiling import OVERLAP, Tiling, assembled, tile_pixels, tiling_of
 
 if TYPE_CHECKING:  # loads torch, which the driver does without
     from zsad_core.scoring import Scorer
@@ -58,12 +57,21 @@ def _scorer(settings: ScoringSettings) -> Scorer:
         return Scorer(dataclasses.replace(settings, backbone=architecture + backbone, checkpoint=checkpoint))
 
 
-def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_size: int, actors: int) -> None:
+def predict(
+    units: list[dict],
+    settings: ScoringSettings,
+    image_size: int,
+    map_size: int,
+    actors: int,
+    tile: int | None = None,
+    overlap: float = OVERLAP,
+) -> None:
     """Write the predictions of every unit.
 
     A unit is one shard: `name` (its URI), `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from),
     `predictions` (URI), `small_defect` (JSON list of the categories with small defects), `options` (JSON, the
-    method's for its benchmark). `actors` hold the model, MODELS_A_GPU on each GPU where `settings.device` is cuda.
+    method's for its benchmark). One of an archive has `source` (see archive.read_unit) and no `shard_sha256`. `actors`
+    hold the model, MODELS_A_GPU on each GPU where `settings.device` is cuda. `tile`, `overlap`: see zsad_core.tiling.
     """
     if not units:
         return
@@ -87,7 +95,8 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_s
 
     progress = engine.Progress("predict", sum(unit["rows"] for unit in units))
     smallest_batch = settings.batch_size
-    for written in engine.stream([{**unit, "image_size": image_size, "map_size": map_size} for unit in units], graph):
+    sizes = {"image_size": image_size, "map_size": map_size, "tile": tile, "overlap": overlap}
+    for written in engine.stream([{**unit, **sizes} for unit in units], graph):
         progress.advance(written["rows"])
         smallest_batch = min(smallest_batch, written["batch_size"])
     if smallest_batch < settings.batch_size:
@@ -95,43 +104,63 @@ def predict(units: list[dict], settings: ScoringSettings, image_size: int, map_s
 
 
 def _read(unit: dict) -> dict:
-    """Read one shard and decode its images to the model's size: `pixels` (n, S, S, 3) of the n that can be scored."""
+    """Read one shard and decode its images to the model's size: `pixels` (n, S, S, 3) of all tiles that can be scored.
+
+    A sample's `tiling` says which map they make.
+    """
     size, map_size = unit["image_size"], unit["map_size"]
     samples, pixels = [], []
     with isolation.calls(unit["isolated"]) as call:
-        for row in shards.read_shard(unit["name"], {"sha256": unit["shard_sha256"]}).to_pylist():
+        for row in _rows(unit):
             image, mask = row.pop("image"), row.pop("mask")
+            row["tiling"] = tiling_of(1, 1, None, 0, map_size)
             if row["error"] is None:
                 try:
-                    pixels.append(call(_pixels, image, row["sha256"], size))
+                    tiles, row["tiling"], row["height"], row["width"] = call(
+                        _tiles, image, row["sha256"], size, map_size, unit["tile"], unit["overlap"]
+                    )
+                    pixels.append(tiles)
                 except ImageError as error:
                     row["error"] = str(error)
             row["mask"] = None
             try:
                 if row["mask_error"] is None:
-                    row["mask"] = call(_packed_mask, mask, row["label"], map_size)
+                    row["mask"] = call(_packed_mask, mask, row["label"], row["tiling"])
             except ImageError as error:
                 row["mask_error"] = str(error)
             samples.append(row)
-    stacked = np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
+    stacked = np.concatenate(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
     return {**unit, "samples": pickle.dumps(samples), "pixels": stacked}
 
 
-def _pixels(image: bytes, sha256: str, size: int) -> np.ndarray:
-    if hashlib.sha256(image).hexdigest() != sha256:
+def _rows(unit: dict) -> list[dict]:
+    if "source" in unit:
+        return archive.read_unit(unit)
+    return shards.read_shard(unit["name"], {"sha256": unit["shard_sha256"]}).to_pylist()
+
+
+def _tiles(
+    content: bytes, sha256: str, size: int, map_size: int, tile: int | None, overlap: float
+) -> tuple[np.ndarray, Tiling, int, int]:
+    """An image's tiles (n, S, S, 3), how they lie, its height and width."""
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise ImageError("the image's bytes are not those that were packed (other sha256): pack it again")
-    return image_pixels(image, size)
+    image = decode_image(content)
+    tiling = tiling_of(image.height, image.width, tile, overlap, map_size)
+    return tile_pixels(image, tiling, size), tiling, image.height, image.width
 
 
-def _packed_mask(mask: bytes | None, label: int | None, size: int) -> bytes | None:
+def _packed_mask(mask: bytes | None, label: int | None, tiling: Tiling) -> bytes | None:
     """Packed bits at the map's size: nothing is anomalous in a normal image, an anomalous one needs its mask."""
+    shape = tiling.height, tiling.width
     if mask is not None:
-        return map_codec.pack_mask(mask_pixels(mask, size))
-    return map_codec.pack_mask(np.zeros((size, size), bool)) if label == 0 else None
+        return map_codec.pack_mask(mask_pixels(mask, *shape))
+    return map_codec.pack_mask(np.zeros(shape, bool)) if label == 0 else None
 
 
 class _Model:
-    """The actor that holds the model; adds `score_text`, `score_map`, `score` (n,), `codes` (n, M, M)."""
+    """The actor that holds the model; adds the tiles' `score_text`, `score_map`, `score` (n,), `codes` (n, M, M), and
+    `score_std`, `codes_std`, which are empty where nobody asked for them."""
 
     def __init__(self, settings: ScoringSettings):
         self.scorer = _scorer(settings)
@@ -142,6 +171,7 @@ class _Model:
     def _score(self, unit: dict) -> dict:
         pixels, small_defect = unit.pop("pixels"), set(json.loads(unit["small_defect"]))
         good = [sample for sample in pickle.loads(unit["samples"]) if sample["error"] is None]
+        good = [sample for sample in good for _ in range(sample["tiling"].count)]
         scores = self.scorer.score(
             pixels,
             [sample["prompt"] for sample in good],
@@ -149,35 +179,40 @@ class _Model:
             [sample["category"] in small_defect for sample in good],
             json.loads(unit["options"]),
         )
-        plain = image_score_plain(scores.text, scores.map, self.scorer.protocol.image_score)
-        return {**unit, "score_text": scores.text, "score_map": scores.map, "score": plain} | {
+        return {**unit, "score_text": scores.text, "score_map": scores.map, "score": scores.score} | {
             "codes": scores.codes,
+            "score_std": np.empty(0) if scores.score_std is None else scores.score_std,
+            "codes_std": np.empty((0, 1, 1), np.uint16) if scores.codes_std is None else scores.codes_std,
             "batch_size": scores.batch_size,
         }
 
 
 def _write(unit: dict) -> dict:
     """Write one shard's predictions, every sample a row in the shard's order."""
-    size = unit["map_size"]
-    scored = zip(unit["score_text"], unit["score_map"], unit["score"], unit["codes"])
-    rows = []
+    rows, first = [], 0
     for sample in pickle.loads(unit["samples"]):
+        tiling = sample["tiling"]
         row = dict.fromkeys(predictions.PREDICTION_SCHEMA.names) | {
             name: sample[name] for name in predictions.PREDICTION_SCHEMA.names if name in sample
         }
-        row |= {"map_height": size, "map_width": size}
+        row |= {"map_height": tiling.height, "map_width": tiling.width}
         if sample["error"] is None:
-            text, highest, plain, codes = next(scored)
-            if math.isfinite(text) and math.isfinite(highest):
-                row |= {
-                    "score_text": text,
-                    "score_map": highest,
-                    "score": plain,
-                    "anomaly_map": map_codec.encode(codes),
-                }
-            else:
-                row["error"] = "the model gave a score that is no number (another --precision may help)"
+            row |= _scored(unit, slice(first, first + tiling.count), tiling)
+            first += tiling.count
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=predictions.PREDICTION_SCHEMA)
     predictions.write_predictions(unit["predictions"], table, unit["origin"])
     return {"rows": len(rows), "batch_size": unit["batch_size"]}
+
+
+def _scored(unit: dict, tiles: slice, tiling: Tiling) -> dict:
+    """An image's scores, those of its most suspicious tile, and its map out of the maps of all `tiles`; or its error."""
+    if not (np.isfinite(unit["score_text"][tiles]) & np.isfinite(unit["score_map"][tiles])).all():
+        return {"error": "the model gave a score that is no number (another --precision may help)"}
+    most = tiles.start + int(np.argmax(unit["score"][tiles]))
+    scored = {name: float(unit[name][most]) for name in ("score_text", "score_map", "score")}
+    scored["anomaly_map"] = map_codec.encode(assembled(unit["codes"][tiles], tiling, unit["overlap"]))
+    if len(unit["score_std"]):
+        scored["score_std"] = float(unit["score_std"][most])
+        scored["anomaly_map_std"] = map_codec.encode(assembled(unit["codes_std"][tiles], tiling, unit["overlap"]))
+    return scored

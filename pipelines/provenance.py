@@ -15,18 +15,19 @@ DIFFERENCES_SHOWN = 10
 
 
 def begin_or_go_on(
-    folder: str, file: str, kind: str, identity: dict[str, Any], shards: str, read: Callable[[], dict]
+    folder: str, file: str, kind: str, identity: dict[str, Any], places: dict[str, str], read: Callable[[], dict]
 ) -> list[str]:
     """Write `<folder>/<file>` with `identity`, or check that what `read` finds there has the same.
 
-    `identity` is what the results depend on; the software, the command and where the `shards` lie are kept beside it.
+    `identity` is what the results depend on; the software, the command and the `places` of what goes in, by name, are
+    kept beside it.
     Returns the software whose version is another than when the work was begun. Raises ZsadError naming what differs;
     `kind` is what the folder holds, "run".
     """
     now = versions()
     if not storage.exists(storage.join(folder, file)):
         facts = {
-            "shards": storage.without_credentials(shards),
+            **{name: storage.without_credentials(place) for name, place in places.items()},
             "versions": now,
             "command": [storage.without_credentials(argument) for argument in sys.argv],
         }

@@ -30,7 +30,24 @@ def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[st
     """
     check_folder(run)
     identity = {"settings": settings, "benchmarks": benchmarks}
-    return provenance.begin_or_go_on(run, "run.json", "run", identity, shards, lambda: read_run(run))
+    return provenance.begin_or_go_on(run, "run.json", "run", identity, {"shards": shards}, lambda: read_run(run))
+
+
+def open_archive(run: str, settings: dict, archive: dict, source: str) -> list[str]:
+    """The same for a run over an archive: `archive` holds how its images are called and cut, `source` where they lie."""
+    identity = {"settings": settings, "archive": archive}
+    return provenance.begin_or_go_on(run, "run.json", "run", identity, {"source": source}, lambda: read_archive(run))
+
+
+def read_archive(run: str) -> dict:
+    """The content of `<run>/run.json` of a run over an archive. Raises ZsadError where it is none."""
+    uri = storage.join(run, "run.json")
+    content = storage.read_json(uri)
+    try:
+        _ = content["settings"].keys(), content["versions"].keys(), content["archive"]["name"], content["source"]
+    except (LookupError, TypeError, AttributeError):
+        raise ZsadError(f"{run}: not a run of `zsad score`; choose another folder") from None
+    return content
 
 
 def read_run(run: str) -> dict:
@@ -39,6 +56,10 @@ def read_run(run: str) -> dict:
     if not storage.exists(uri):
         raise ZsadError(f"{run}: no run there (no run.json); `zsad evaluate` makes one")
     content = storage.read_json(uri)
+    if isinstance(content, dict) and "archive" in content:
+        raise ZsadError(
+            f"{run}: a run of `zsad score`, which has no benchmarks; see `zsad report` and `zsad threshold`"
+        )
     try:
         _ = content["settings"].keys(), content["versions"].keys()
         for benchmark in content["benchmarks"].values():

@@ -58,6 +58,11 @@ def join(uri: str, *parts: str) -> str:
     return "/".join([uri.rstrip("/"), *parts])
 
 
+def file_name(uri: str) -> str:
+    """What is behind the last slash."""
+    return uri.rsplit("/", 1)[-1]
+
+
 def _filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if not is_uri(uri):
         return LocalFileSystem(), uri
@@ -137,6 +142,35 @@ def list_tree(uri: str) -> tuple[list[str], list[str]]:
     return sorted(files), sorted(directories)
 
 
+def list_versions(uri: str) -> dict[str, str]:
+    """Path -> version of every file below the directory `uri`, sorted by path; of the file itself, under its name.
+
+    A version is "size:stamp"; a file that is written anew gets another stamp, by its ETag or time. Raises ZsadError
+    where there is nothing.
+    """
+    filesystem, root = _filesystem(uri)
+    if not is_directory(uri):
+        if not exists(uri):
+            raise ZsadError(f"{uri}: no such directory or file")
+        with _naming(uri):
+            return {uri.rsplit("/", 1)[-1]: _version(_ask(filesystem, filesystem.info, root))}
+    if isinstance(filesystem, LocalFileSystem):
+        versions = {}
+        for path in _list_local_tree(root)[0]:
+            with contextlib.suppress(FileNotFoundError):  # it was removed since, or is a link to nothing
+                versions[path] = _version(filesystem.info(os.path.join(root, path)))
+        return versions
+    with _naming(uri):
+        found = _ask(filesystem, functools.partial(filesystem.find, root, detail=True))
+    return {path[len(root) :].strip("/"): _version(found[path]) for path in sorted(found)}
+
+
+def _version(info: dict[str, Any]) -> str:
+    stamps = (info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified"))
+    stamp = next((str(each) for each in stamps if each), "").strip('"')
+    return f"{info.get('size')}:{stamp}"
+
+
 def _list_local_tree(root: str) -> tuple[list[str], list[str]]:
     files, directories, entered = [], [], set()
     for folder, below, names in os.walk(root, followlinks=True):
@@ -162,10 +196,11 @@ def list_names(uri: str) -> list[str]:
     return sorted(entry.rsplit("/", 1)[-1] for entry in entries if entry != path.rstrip("/"))
 
 
-def read_bytes(uri: str) -> bytes:
-    """The whole content; raises the filesystem's own OSError (FileNotFoundError, IsADirectoryError, ...)."""
+def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> bytes:
+    """The whole content, or that from byte `start` to before `end`; raises the filesystem's own OSError
+    (FileNotFoundError, IsADirectoryError, ...)."""
     filesystem, path = _filesystem(uri)
-    return _ask(filesystem, filesystem.cat_file, path)
+    return _ask(filesystem, functools.partial(filesystem.cat_file, path, start=start, end=end))
 
 
 def open_for_reading(uri: str) -> BinaryIO:

@@ -94,7 +94,7 @@ def train(
     task = Task(run_uri, settings, learnt, judged, published, facts)
     with lock.held(run_uri):
         other_versions = provenance.begin_or_go_on(
-            run_uri, FACTS, "training", task.identity(), shards_uri, lambda: _read_facts(run_uri)
+            run_uri, FACTS, "training", task.identity(), {"shards": shards_uri}, lambda: _read_facts(run_uri)
         )
         for version in other_versions:
             engine.say(

@@ -14,24 +14,30 @@ from torch import Tensor
 from zsad_core.map_codec import LARGEST_CODE
 
 
-def upsampled_probability(logits: Tensor, size: int) -> Tensor:
+def upsampled_probability(logits: Tensor, size: int, samples: Tensor | None = None) -> Tensor:
     """Mean over M of sigmoid(upsampled logits): (B, M, G, G) -> (B, S, S) in [0, 1], bilinear with aligned corners.
+
+    To `samples` (B, R, S, S) the means of the first M / R, of the next and so on are added.
 
     Upsampling is a matrix product along each axis, which takes less than half the time of torch's own. One of the M
     after another: their pixels are never all in memory, and those of one stay in the cache.
     """
     if logits.is_cuda and torch.compiler.is_compiling():
-        return _in_one_kernel(logits, size)
+        return _in_one_kernel(logits, size, samples)
     with torch.autocast(logits.device.type, enabled=False):
         weights = _bilinear_weights(logits.shape[-1], size, logits.device).to(logits)
         weights, logits = _filled_up(weights), _filled_up(logits)
         probability = logits.new_zeros(len(logits), len(weights), len(weights))
-        for across in (logits @ weights.T).unbind(1):
-            probability += (weights @ across).sigmoid_()
+        for number, across in enumerate((logits @ weights.T).unbind(1)):
+            of_one = (weights @ across).sigmoid_()
+            probability += of_one
+            if samples is not None:
+                of_sample = logits.shape[1] // samples.shape[1]
+                samples[:, number // of_sample].add_(of_one[:, :size, :size], alpha=1 / of_sample)
         return probability[:, :size, :size] / logits.shape[1]
 
 
-def _in_one_kernel(logits: Tensor, size: int) -> Tensor:
+def _in_one_kernel(logits: Tensor, size: int, samples: Tensor | None = None) -> Tensor:
     """The same, as torch.compile makes one kernel of it: each pixel reads its four grid points of every one of the M."""
     grid = logits.shape[-1]
     position = torch.arange(size, device=logits.device) * ((grid - 1) / (size - 1))
@@ -40,7 +46,10 @@ def _in_one_kernel(logits: Tensor, size: int) -> Tensor:
     y, x, down, right = before[:, None], before, part[:, None], part
     above = torch.lerp(logits[..., y, x], logits[..., y, x + 1], right)
     below = torch.lerp(logits[..., y + 1, x], logits[..., y + 1, x + 1], right)
-    return torch.lerp(above, below, down).sigmoid().mean(dim=1)
+    of_each = torch.lerp(above, below, down).sigmoid()
+    if samples is not None:
+        samples += of_each.unflatten(1, (samples.shape[1], -1)).mean(dim=2)
+    return of_each.mean(dim=1)
 
 
 def _filled_up(matrices: Tensor) -> Tensor:

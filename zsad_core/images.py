@@ -73,9 +73,12 @@ def encode_mask(mask: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def mask_pixels(mask_png: bytes, size: int) -> np.ndarray:
-    """bool (size, size): the mask resized bilinear between 0 and 1, then above 0.5. Raises ImageError."""
-    resized = _decode(mask_png, "L").resize((size, size), Image.Resampling.BILINEAR)
+def mask_pixels(mask_png: bytes, height: int, width: int | None = None) -> np.ndarray:
+    """bool (height, width), a square without `width`: the mask resized bilinear between 0 and 1, then above 0.5.
+
+    Raises ImageError.
+    """
+    resized = _decode(mask_png, "L").resize((width or height, height), Image.Resampling.BILINEAR)
     return np.asarray(resized) > 127
 
 

@@ -17,7 +17,7 @@ CODING = "zstd of second differences + 128, low bytes first"  # changes with wha
 # Level 1 codes the bytes' frequencies, which is all there is to gain: level 3 takes longer for no fewer bytes.
 _ZSTD = pa.Codec("zstd", compression_level=1)
 _MIDDLE = np.uint16(128)
-_MOST_PIXELS = 2**26  # of a map or mask that is read: a few bytes can stand for any number of equal ones
+MOST_PIXELS = 2**26  # of a map or mask that is read: a few bytes can stand for any number of equal ones
 
 
 def quantise(anomaly_map: np.ndarray) -> np.ndarray:
@@ -72,8 +72,8 @@ def _summed_twice(rows: np.ndarray) -> np.ndarray:
 def _pixels(stored: bytes | None, height: int, width: int) -> int:
     if stored is None or None in (height, width):
         raise ValueError("no map or mask, or none of its sides")
-    if height < 1 or width < 1 or height * width > _MOST_PIXELS:
-        raise ValueError(f"a {height} x {width} map or mask: at least 1 and at most {_MOST_PIXELS:,} pixels are read")
+    if height < 1 or width < 1 or height * width > MOST_PIXELS:
+        raise ValueError(f"a {height} x {width} map or mask: at least 1 and at most {MOST_PIXELS:,} pixels are read")
     return height * width
 
 

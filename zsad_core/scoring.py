@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,11 +15,14 @@ from torch import Tensor
 from zsad_core.anomaly_map import codes_of, mean_of_highest, shrink, smooth
 from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.map_codec import LARGEST_CODE
-from zsad_core.methods import method_module, options_of
-from zsad_core.methods.base import option_values
+from zsad_core.images import decode_image
+from zsad_core.map_codec import LARGEST_CODE, dequantise
+from zsad_core.methods import method_module, options_of, shipped_checkpoint
+from zsad_core.methods.base import Prediction, option_values
+from zsad_core.metrics.image import image_score_plain
 from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
+from zsad_core.tiling import OVERLAP, assembled, tile_pixels, tiling_of
 
 # What torch's allocator, oneDNN and cuBLAS say of it.
 OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -26,34 +30,63 @@ LOW_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Scores(NamedTuple):
-    """Of n images: `text` and `map` parts of the image score (n,) float64; `codes` (n, M, M) uint16, smoothed maps
-    of the settings' map size; `batch_size`: of the smallest batches that they were computed in, but for the last."""
+    """Of n images: `text` and `map` parts of the image score, and the plain `score` made of them, (n,) float64; `codes`
+    (n, M, M) uint16, smoothed maps of the settings' map size; `score_std` and `codes_std`: their standard deviation
+    over the prompt samples, None where there are no such, or nobody asked; `batch_size`: of the smallest batches that
+    they were computed in, but for the last."""
 
     text: np.ndarray
     map: np.ndarray
+    score: np.ndarray
     codes: np.ndarray
+    score_std: np.ndarray | None
+    codes_std: np.ndarray | None
     batch_size: int
 
 
-class _Batch(NamedTuple):
-    """A batch on its way to the host: `text`, `map` and `codes` of Scores, which its tensors hold once `ready` has
-    happened (None: they do); `extremes`: the lowest and highest code before they were cut to 16 bits."""
+class ImageScore(NamedTuple):
+    """Of one image: the plain `score` in [0, 1], higher where it is more suspicious; the smoothed `anomaly_map` (H, W)
+    float64 in [0, 1]; the standard deviation of both over the prompt samples, None where the method has no such."""
 
-    text: Tensor
+    score: float
+    score_std: float | None
+    anomaly_map: np.ndarray
+    anomaly_map_std: np.ndarray | None
+
+
+class Finished(NamedTuple):
+    """What a batch's unsmoothed maps become on the device: `map`, `codes`, `score_std` and `codes_std` as in Scores;
+    `extremes`: the lowest and highest code before they were cut to 16 bits."""
+
     map: Tensor
     codes: Tensor
     extremes: Tensor
+    score_std: Tensor | None
+    codes_std: Tensor | None
+
+
+class _Batch(NamedTuple):
+    """A batch on its way to the host, whose tensors are filled once `ready` has happened (None: they are)."""
+
+    text: Tensor
+    finished: Finished
     ready: torch.cuda.Event | None
 
     def put_into(self, scores: Scores, place: slice) -> None:
         """Wait, and copy. ValueError where a map has values outside [0, 1]."""
         if self.ready:
             self.ready.synchronize()
-        lowest, highest = self.extremes.tolist()
+        lowest, highest = self.finished.extremes.tolist()
         if not 0 <= lowest <= highest <= LARGEST_CODE:
             raise ValueError(f"an anomaly map holds values outside [0, 1]: codes from {lowest:g} to {highest:g}")
-        for to, values in zip(scores, (self.text, self.map, self.codes)):
-            to[place] = values.numpy()
+        for name, values in {"text": self.text, **self.finished._asdict()}.items():
+            if name != "extremes" and values is not None:
+                getattr(scores, name)[place] = values.numpy()
+
+
+def shipped_scorer(method: str = ScoringSettings.method) -> Scorer:
+    """A method that learns with the backbone and the weights that come with this package, and with its uncertainty."""
+    return Scorer(ScoringSettings(method=method, checkpoint=shipped_checkpoint(method), uncertainty=True))
 
 
 class Scorer:
@@ -73,6 +106,7 @@ class Scorer:
         self.method = module.build(settings.backbone, settings.checkpoint, settings.image_size, settings.samples).to(
             settings.device
         )
+        self.method.keeps_samples = settings.uncertainty and settings.samples > 1
         self.image_size: int = self.method.image_size
         self.map_size: int = settings.map_size or self.image_size
         if self.map_size > self.image_size:
@@ -107,7 +141,9 @@ class Scorer:
         """
         options = self.default_options if options is None else options
         count, size = len(pixels), self.map_size
-        scores = Scores(np.empty(count), np.empty(count), np.empty((count, size, size), np.uint16), 0)
+        text, highest, codes = np.empty(count), np.empty(count), np.empty((count, size, size), np.uint16)
+        spread = (np.empty(count), np.empty_like(codes)) if self.method.keeps_samples else (None, None)
+        scores = Scores(text, highest, text, codes, *spread, 0)
         done, batch_size = 0, self.settings.batch_size
         under_way: list[tuple[_Batch, slice]] = []  # fetched when the next has begun, so that a GPU never waits
         while done < count:
@@ -126,13 +162,34 @@ class Scorer:
                 batch_size = len(pixels[batch]) // 2
             else:
                 done = batch.stop
+                if begun.finished.score_std is None:
+                    scores = scores._replace(score_std=None, codes_std=None)
                 under_way.append((begun, batch))
                 if len(under_way) == 2:
                     before, place = under_way.pop(0)
                     before.put_into(scores, place)
         for last, place in under_way:
             last.put_into(scores, place)
-        return scores._replace(batch_size=batch_size)
+        plain = image_score_plain(scores.text, scores.map, self.protocol.image_score)
+        return scores._replace(score=plain, batch_size=batch_size)
+
+    def score_image(self, content: bytes, prompt: str, tile: int | None = None, overlap: float = OVERLAP) -> ImageScore:
+        """Score the encoded bytes of an image of a `prompt`, "metal nut"; in tiles of `tile` pixels where that is given.
+
+        The same numbers as `zsad score` gives. Raises ImageError where the bytes are no image that can be used.
+        """
+        image = decode_image(content)
+        tiling = tiling_of(image.height, image.width, tile, overlap, self.map_size)
+        pixels, sha256 = tile_pixels(image, tiling, self.image_size), hashlib.sha256(content).hexdigest()
+        count = tiling.count
+        scores = self.score(pixels, [prompt] * count, [sha256] * count, [False] * count)
+        most = int(scores.score.argmax())
+        return ImageScore(
+            float(scores.score[most]),
+            None if scores.score_std is None else float(scores.score_std[most]),
+            dequantise(assembled(scores.codes, tiling, overlap)),
+            None if scores.codes_std is None else dequantise(assembled(scores.codes_std, tiling, overlap)),
+        )
 
     @torch.inference_mode()
     def _begin_batch(
@@ -153,9 +210,13 @@ class Scorer:
         noise = self.method.draw_noise(self.settings.seed, sha256s)
         with self.computing():
             prediction = self.method(images, prompts, noise, options)
-        text, anomaly_map = (values[:count] for values in prediction)
-        results = text.double(), *self.finish(anomaly_map, small_defect)
-        return _Batch(*(each.to("cpu", non_blocking=True) for each in results), self._now())
+        prediction = Prediction(*(values if values is None else values[:count] for values in prediction))
+        finished = self.finish(prediction, small_defect)
+        text, *finished = (
+            None if each is None else each.to("cpu", non_blocking=True)
+            for each in (prediction.image_score_text.double(), *finished)
+        )
+        return _Batch(text, Finished(*finished), self._now())
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -175,11 +236,24 @@ class Scorer:
         event.record()
         return event
 
-    def finish(self, anomaly_map: Tensor, small_defect: Sequence[bool]) -> tuple[Tensor, Tensor, Tensor]:
-        """`map`, `codes` and `extremes` (see _Batch) of unsmoothed maps (B, S, S)."""
+    def finish(self, prediction: Prediction, small_defect: Sequence[bool]) -> Finished:
+        """What is kept of a batch's maps."""
         ks = [self.protocol.scaled_top_k(self.image_size, small) for small in small_defect]
-        smoothed = smooth(anomaly_map, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
-        return mean_of_highest(anomaly_map, ks), *codes_of(shrink(smoothed, self.map_size))
+        codes, extremes = codes_of(self._as_stored(prediction.anomaly_map))
+        highest = mean_of_highest(prediction.anomaly_map, ks)
+        if prediction.map_samples is None:
+            return Finished(highest, codes, extremes, None, None)
+        shape = prediction.map_samples.shape[:2]
+        maps = prediction.map_samples.flatten(0, 1)
+        parts = mean_of_highest(maps, [k for k in ks for _ in range(shape[1])]).unflatten(0, shape)
+        plain = image_score_plain(prediction.text_samples.double(), parts, self.protocol.image_score)
+        codes_std, _ = codes_of(self._as_stored(maps).unflatten(0, shape).std(dim=1))
+        return Finished(highest, codes, extremes, plain.std(dim=1), codes_std)
+
+    def _as_stored(self, maps: Tensor) -> Tensor:
+        """Unsmoothed (B, S, S) -> smoothed, of the stored maps' size, 0 where they are no numbers."""
+        smoothed = smooth(maps, self.protocol.scaled_sigma(self.image_size)).nan_to_num(0.0)
+        return shrink(smoothed, self.map_size)
 
     def facts(self) -> dict:
         """What made the predictions, by content: sizes, hashes of the weights, the protocol's values at this size.

@@ -23,7 +23,8 @@ class ScoringSettings:
     image_size: pixels of the model's square input, None for the backbone's default. samples: prompt samples R of an
     image. map_size: pixels of the stored maps' side, None for the image size. threads: CPU threads of one model; 1 by
     default, so that the number of models on a machine changes no sum's order. compile: whether torch.compile makes
-    kernels (see Method.compile_kernels). batch_size (images at once) and device: None leaves them to the hardware, see `on`.
+    kernels (see Method.compile_kernels). uncertainty: whether the deviation of score and map over the prompt samples is
+    given too, where a method has such. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
     options: the method's that the user gave, for all benchmarks; see zsad_core.methods.base.
     """
 
@@ -37,6 +38,7 @@ class ScoringSettings:
     precision: Precision = "fp32"
     threads: int = 1
     compile: bool = False
+    uncertainty: bool = False
     batch_size: int | None = None
     device: Device | None = None
     options: Mapping[str, float] = field(default_factory=dict)

@@ -46,7 +46,7 @@ def undisturbed(shards, ray_session, tmp_path_factory):
     """The contents of a run that nothing disturbed, on the Ray of these tests."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pipelines.evaluate.describe", predict._describe)
+        patched.setattr("pipelines.models.describe", predict._describe)
         evaluate(str(shards), str(run), SETTINGS, [])
     return contents(run)
 

@@ -39,7 +39,7 @@ MISSES_ALLOWED = 3  # a task may end before its process is killed
 @pytest.fixture(autouse=True)
 def described_here(monkeypatch):
     """A process of its own for it would take seconds, and no fault here is about it."""
-    monkeypatch.setattr("pipelines.evaluate.describe", predict._describe)
+    monkeypatch.setattr("pipelines.models.describe", predict._describe)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ CATEGORIES = ["grid", "pill", "wood"]
 @pytest.fixture(autouse=True)
 def described_here(monkeypatch):
     """A worker that describes the model loads torch first, for many seconds; it does so in `run` and in tests/e2e."""
-    monkeypatch.setattr("pipelines.evaluate.describe", predict._describe)
+    monkeypatch.setattr("pipelines.models.describe", predict._describe)
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +179,9 @@ def test_models_and_batches_are_found_from_the_gpus(
     facts |= {"gpu_bytes": gigabytes * 1e9, "options_of": {"drawn": {}}}
     seen = []
     monkeypatch.setattr(engine, "resources", lambda: {"CPU": 16.0, "GPU": float(gpus), "memory": 128e9})
-    monkeypatch.setattr("pipelines.evaluate.describe", lambda *_: facts)
-    monkeypatch.setattr("pipelines.evaluate._pending", lambda *_: [{}] * 20)
-    monkeypatch.setattr("pipelines.evaluate.predict", lambda *given: seen.append(given))
+    monkeypatch.setattr("pipelines.models.describe", lambda *_: facts)
+    monkeypatch.setattr("pipelines.models._pending", lambda *_: [{}] * 20)
+    monkeypatch.setattr("pipelines.models.predict", lambda *given: seen.append(given))
     monkeypatch.setattr("pipelines.evaluate.reduce", lambda _: {})
     monkeypatch.setenv("RAY_ADDRESS", "somewhere")
     asked = dataclasses.replace(settings, batch_size=given, device="cuda")

@@ -28,7 +28,7 @@ FILE = "test-00000-of-00001.parquet"
 @pytest.fixture(autouse=True)
 def described_here(monkeypatch):
     """A worker that describes the model loads torch first, for many seconds."""
-    monkeypatch.setattr("pipelines.evaluate.describe", predict._describe)
+    monkeypatch.setattr("pipelines.models.describe", predict._describe)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """The scorer: a prediction is a function of the image and the settings, of nothing else."""
 
 import dataclasses
+import hashlib
+import io
 import shutil
 import subprocess
 import sys
@@ -11,11 +13,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import CLIP_MEAN, CLIP_STD
+from zsad_core.images import CLIP_MEAN, CLIP_STD, ImageError
+from zsad_core.pixels import normalised
 from zsad_core.scoring import Scorer
+from zsad_core.settings import ScoringSettings
+from zsad_core.tiling import assembled, tile_pixels, tiling_of
 
 COUNT = 5
 PROMPTS = ["bottle", "metal nut", "a thing with a long name", "pill", "pill"]
@@ -177,3 +183,65 @@ def test_batches_are_halved_where_memory_is_short():
     done = subprocess.run([sys.executable, "-c", SHORT_OF_MEMORY], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "memory does not suffice for one image of 256 x 256 pixels: take fewer --actors" in done.stdout
+
+
+def test_deviations_are_those_of_the_prompt_samples_one_by_one(settings, pixels, scores):
+    """Each sample scored alone; its map smoothed by scipy, its highest pixels averaged."""
+    settings = dataclasses.replace(settings, samples=4, map_size=49)
+    plain, uncertain = (score(dataclasses.replace(settings, uncertainty=on), pixels) for on in (False, True))
+    assert plain.score_std is None and plain.codes_std is None
+    for name in ("text", "map", "score", "codes"):
+        assert np.array_equal(getattr(uncertain, name), getattr(plain, name)), name
+
+    scorer = Scorer(settings)
+    method, sigma = scorer.method, scorer.protocol.scaled_sigma(98)
+    noise = method.draw_noise(settings.seed, SHA256S)
+    texts, highest, maps = [], [], []
+    for number in range(4):
+        alone = type(noise)(
+            noise.context[:, number : number + 1],
+            *(each[number : number + 1] for each in (noise.normal, noise.abnormal)),
+        )
+        with torch.inference_mode():
+            said = method(normalised(pixels, "cpu"), PROMPTS, alone, {})
+        texts.append(said.image_score_text.double().numpy())
+        of_images = said.anomaly_map.double().numpy()
+        ks = [scorer.protocol.scaled_top_k(98, small) for small in SMALL_DEFECT]
+        highest.append([np.sort(one, axis=None)[-k:].mean() for one, k in zip(of_images, ks)])
+        smoothed = np.stack([gaussian_filter(one, sigma) for one in of_images])
+        maps.append(smoothed.reshape(COUNT, 49, 2, 49, 2).mean((2, 4)))
+    expected = np.std((np.array(texts) + np.array(highest)) / 2, axis=0, ddof=1)
+    assert_allclose(uncertain.score_std, expected, rtol=0, atol=1e-6)
+    assert_allclose(uncertain.codes_std / 65535, np.std(maps, axis=0, ddof=1), rtol=0, atol=2e-5)
+    assert uncertain.score_std.min() > 1e-4
+
+
+def test_one_sample_has_no_deviation_nor_has_a_method_without_samples(settings, pixels):
+    learning_nothing = ScoringSettings(method="local-contrast", image_size=98, uncertainty=True)
+    assert score(learning_nothing, pixels)[4:6] == (None, None)
+    one = score(dataclasses.replace(settings, samples=1, uncertainty=True), pixels)
+    assert one.score_std is None and one.codes_std is None
+
+
+@pytest.mark.parametrize("tile", [None, 60])
+def test_one_image_by_its_bytes(settings, tile):
+    """By hand: its tiles, each scored as an image; the most suspicious one's score."""
+    file = io.BytesIO()
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (80, 150, 3), dtype=np.uint8))
+    image.save(file, "PNG")
+    scorer = Scorer(dataclasses.replace(settings, uncertainty=True))
+    found = scorer.score_image(file.getvalue(), "pill", tile)
+    tiling = tiling_of(80, 150, tile, 0.25, 98)
+    tiles = tile_pixels(image, tiling, 98)
+    sha256 = hashlib.sha256(file.getvalue()).hexdigest()
+    scores = scorer.score(tiles, ["pill"] * len(tiles), [sha256] * len(tiles), [False] * len(tiles))
+    most = scores.score.argmax()
+    assert (found.score, found.score_std) == (scores.score[most], scores.score_std[most])
+    assert_allclose(found.anomaly_map, assembled(scores.codes, tiling, 0.25) / 65535, rtol=0, atol=1e-12)
+    assert found.anomaly_map_std.shape == found.anomaly_map.shape == (tiling.height, tiling.width)
+    assert (len(tiles) > 1) == (tile is not None)
+
+
+def test_what_is_no_image(settings):
+    with pytest.raises(ImageError, match="not an image"):
+        Scorer(settings).score_image(b"nothing", "pill")

@@ -94,22 +94,30 @@ def describe_options(options: Mapping[str, Option]) -> list[str]:
 
 
 class Prediction(NamedTuple):
-    """image_score_text: (B,), the text part of the image score. anomaly_map: (B, S, S) in [0, 1], unsmoothed."""
+    """image_score_text: (B,), the text part of the image score. anomaly_map: (B, S, S) in [0, 1], unsmoothed.
+
+    Both are means over R prompt samples where the method has such; text_samples (B, R) and map_samples (B, R, S, S) are
+    what each sample says, None where there are none or nobody asked (see Method.keeps_samples).
+    """
 
     image_score_text: Tensor
     anomaly_map: Tensor
+    text_samples: Tensor | None = None
+    map_samples: Tensor | None = None
 
 
 class Method(nn.Module):
     """A backbone with a method's weights, ready to score images; a pure function of images, prompts, noise and options.
 
     A method without a backbone overrides the members that ask for it. `samples`: prompt
-    samples of an image, for which draw_noise draws. `training_only`: what the names of weights begin with that
+    samples of an image, for which draw_noise draws. `keeps_samples`: whether predictions hold what each prompt sample
+    says, where it says anything of its own. `training_only`: what the names of weights begin with that
     checkpoints leave out.
     """
 
     backbone: Backbone
     samples: int
+    keeps_samples: bool = False
     training_only: tuple[str, ...] = ()
 
     @property

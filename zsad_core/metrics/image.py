@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ IMAGE_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "ap": average_precision,
     "f1_max": f1_max,
 }
+_Values = TypeVar("_Values")
 _ROWS = 64  # of left-out images at a time, which bounds the memory
 
 
@@ -71,8 +72,11 @@ def _without_each(metric: Callable, normal: np.ndarray, anomalous: np.ndarray) -
     return without
 
 
-def image_score_plain(score_text: np.ndarray, score_map: np.ndarray, rule: ScoreRule) -> np.ndarray:
-    """Each image's own score, which needs no other image: the mean of both parts where `rule` fuses them."""
+def image_score_plain(score_text: _Values, score_map: _Values, rule: ScoreRule) -> _Values:
+    """Each image's own score, which needs no other image: the mean of both parts where `rule` fuses them.
+
+    Both parts numpy arrays, or tensors, of one shape.
+    """
     return score_text if rule == "text" else (score_text + score_map) / 2
 
 

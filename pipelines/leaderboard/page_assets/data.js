@@ -24,21 +24,6 @@ function lookup(object, ...keys) {
   return object ?? undefined;
 }
 
-/** A new element. Children are elements or text, and text is never read as markup. */
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
-  return node;
-}
-
-function hiddenText(text) {
-  return element("span", { class: "visually-hidden" }, text);
-}
-
 function isNumber(value) {
   return typeof value === "number";
 }
@@ -78,14 +63,6 @@ function range(low, high, write = percent) {
 
 function hasInterval(figure) {
   return isNumber(figure.low) && isNumber(figure.high);
-}
-
-function plural(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 // What there is

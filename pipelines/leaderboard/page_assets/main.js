@@ -216,31 +216,6 @@ function readingKey() {
   ].filter(Boolean);
 }
 
-const theme = document.getElementById("theme");
-
-function applyTheme(dark) {
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-  theme.setAttribute("aria-pressed", String(dark));
-}
-
-function storedTheme() {
-  try {
-    return localStorage.getItem("theme"); // a page opened as a file may have no storage
-  } catch {
-    return null;
-  }
-}
-
-theme.addEventListener("click", () => {
-  const dark = document.documentElement.dataset.theme !== "dark";
-  applyTheme(dark);
-  try {
-    localStorage.setItem("theme", dark ? "dark" : "light");
-  } catch {
-    // the choice then lasts as long as the page
-  }
-});
-
 document.getElementById("search").addEventListener("input", (event) => change({ search: event.target.value }));
 document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -252,9 +227,6 @@ window.addEventListener("popstate", () => {
   renderPage();
 });
 
-const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-applyTheme((storedTheme() ?? (prefersDark.matches ? "dark" : "light")) === "dark");
-prefersDark.addEventListener("change", () => storedTheme() ?? applyTheme(prefersDark.matches));
 readAddress();
 renderFrame();
 renderPage();

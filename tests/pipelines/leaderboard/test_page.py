@@ -173,7 +173,8 @@ def contrast(one, other):
 
 @pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
 def test_contrast_of_text_and_lines_meets_wcag_aa_in_both_themes(theme):
-    block = assets(".css")["leaderboard.css"].split(theme, 1)[1].split("}", 1)[0]
+    style = resources.files("pipelines").joinpath("page_assets/common.css").read_text()
+    block = style.split(theme, 1)[1].split("}", 1)[0]
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
     grounds = [colours[name] for name in ("paper", "raised", "tint")]
     for text in ("ink", "soft", "accent"):

@@ -125,7 +125,12 @@ class BayesPFL(Method):
     def forward(self, images: Tensor, prompts: Sequence[str], noise: Noise, options: Mapping[str, float]) -> Prediction:
         tokens, feature = self.backbone.encode_images(images)
         text = self.text_features(feature, prompts, noise)
-        return Prediction(self.image_score(text, tokens, feature), self.anomaly_map(text, tokens))
+        scores = self.pair_scores(text, tokens, feature)
+        if not self.keeps_samples:
+            return Prediction(scores.mean(dim=1), self.anomaly_map(text, tokens))
+        maps = images.new_zeros(len(images), self.samples, self.image_size, self.image_size)
+        anomaly_map = self.anomaly_map(text, tokens, maps)
+        return Prediction(scores.mean(dim=1), anomaly_map, scores.unflatten(1, (self.samples, -1)).mean(dim=2), maps)
 
     def text_features(self, feature: Tensor, prompts: Sequence[str], noise: Noise) -> Tensor:
         """Normalised text features (B, 2, T, D), normal before abnormal; sample outer, bank inner along T."""
@@ -163,8 +168,12 @@ class BayesPFL(Method):
 
     def image_score(self, text: Tensor, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
         """Mean over the pairs of the abnormal probability of the whole image, (B,) in [0, 1]."""
+        return self.pair_scores(text, tokens, feature).mean(dim=1)
+
+    def pair_scores(self, text: Tensor, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
+        """The abnormal probability of the whole image by each pair, (B, T) in [0, 1]."""
         image = self.fused_feature(tokens, feature) if self.fused_image_score else feature
-        return (self.image_temperature.exp() * self.contrast(text, image)).float().sigmoid().mean(dim=1)
+        return (self.image_temperature.exp() * self.contrast(text, image)).float().sigmoid()
 
     def fused_feature(self, tokens: Sequence[Tensor], feature: Tensor) -> Tensor:
         """Stage 2's image feature (B, D): with what the patches of all layers add to it."""
@@ -176,20 +185,29 @@ class BayesPFL(Method):
         similarity = torch.einsum("bstd,bd->bst", text, image)
         return similarity[:, 1] - similarity[:, 0]
 
-    def anomaly_map(self, text: Tensor, tokens: Sequence[Tensor]) -> Tensor:
-        """Mean over layers and pairs of the abnormal probability of each pixel, (B, S, S) in [0, 1]."""
-        maps = (self.layer_map(text, layer_tokens, layer) for layer, layer_tokens in enumerate(tokens))
-        return sum(maps) / len(tokens)
+    def anomaly_map(self, text: Tensor, tokens: Sequence[Tensor], samples: Tensor | None = None) -> Tensor:
+        """Mean over layers and pairs of the abnormal probability of each pixel, (B, S, S) in [0, 1].
 
-    def layer_map(self, text: Tensor, tokens: Tensor, layer: int) -> Tensor:
-        """Mean over the pairs of the abnormal probability of each pixel at one layer, (B, S, S) in [0, 1]."""
+        `samples` (B, R, S, S), zeros: becomes the same of each prompt sample.
+        """
+        maps = (self.layer_map(text, layer_tokens, layer, samples) for layer, layer_tokens in enumerate(tokens))
+        anomaly_map = sum(maps) / len(tokens)
+        if samples is not None:
+            samples /= len(tokens)
+        return anomaly_map
+
+    def layer_map(self, text: Tensor, tokens: Tensor, layer: int, samples: Tensor | None = None) -> Tensor:
+        """Mean over the pairs of the abnormal probability of each pixel at one layer, (B, S, S) in [0, 1].
+
+        That of each prompt sample is added to `samples` (B, R, S, S).
+        """
         batch, _, pairs, _ = text.shape
         aligned, patches = self.attention(text.flatten(1, 2), tokens, layer)
         # A softmax over two is a sigmoid of their difference, and upsampling is linear: only differences go on.
         difference = aligned[:, pairs:] - aligned[:, :pairs]
         logits = self.pixel_temperature.exp() * difference @ patches.transpose(1, 2)
         grid = self.backbone.grid
-        return upsampled_probability(logits.float().view(batch, pairs, grid, grid), self.backbone.image_size)
+        return upsampled_probability(logits.float().view(batch, pairs, grid, grid), self.backbone.image_size, samples)
 
 
 def _initialise(module: nn.Module) -> None:

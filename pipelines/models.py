@@ -1,0 +1,165 @@
+"""Which model scores, and how: the weights for each target, the device, the batch size, the number of actors."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from pipelines import engine, predictions, runs, storage
+from pipelines.predict import MODELS_A_GPU, describe, predict
+from zsad_core.errors import UsageError
+from zsad_core.methods import shipped_checkpoint, traits_of
+from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
+
+FOOTERS_AT_ONCE = 32
+WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
+
+
+class Models(NamedTuple):
+    """`files`: the checkpoints by name; `routes`: which of them serves which target; `options_of` a target: the method's
+    options. `recorded`: what run.json keeps of all, which the predictions depend on. `actors`: how many hold a model."""
+
+    settings: ScoringSettings
+    files: dict[str, str]
+    routes: dict[str, str]
+    options_of: dict[str, dict[str, float]]
+    recorded: dict
+    image_size: int
+    map_size: int
+    actors: int
+
+    def predict_missing(self, name: str, units: list[dict], **tiles: Any) -> list[dict]:
+        """Score those units (see predict) whose predictions are not there, or not whole, or not this run's, with the
+        checkpoint of that name; returns them. `tiles`: see predict."""
+        pending = _pending(units)
+        if pending:
+            settings, actors = self.settings, min(self.actors, len(pending))
+            values = {"device": settings.device, "models": actors, "threads": settings.threads}
+            values |= {"batch size": settings.batch_size, "precision": settings.precision}
+            compiled = ", compiled" if settings.compile else ""
+            engine.say("scoring: " + ", ".join(f"{name} {value}" for name, value in values.items()) + compiled)
+            predict(pending, _with_files(settings, self.files[name]), self.image_size, self.map_size, actors, **tiles)
+        return pending
+
+
+def choose_models(
+    settings: ScoringSettings, checkpoints: list[str], auxiliaries: dict[str, str | None], actors: int | None
+) -> Models:
+    """Build each model once, in a process of its own, and decide how it is run here.
+
+    `settings.checkpoint` is ignored: `checkpoints` are routed to the targets that `auxiliaries` maps to their auxiliary
+    sets (see runs.route_checkpoints). `actors`: None for as many as fit. Raises UsageError for what does not go together.
+    """
+    traits = traits_of(settings.method)
+    _check_use(settings, checkpoints)
+    if not traits.has_backbone:
+        settings = dataclasses.replace(settings, backbone=runs.NONE)
+    if traits.learns:
+        files, routes = runs.route_checkpoints(checkpoints or [_shipped_checkpoint(settings)], auxiliaries)
+    else:
+        files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
+    hashed = _hashed(files)
+
+    gpus = engine.resources()["GPU"]
+    given_batch_size = settings.batch_size
+    settings = settings.on(gpu=gpus > 0)
+    if settings.device == "cuda" and not gpus:
+        if not os.environ.get("RAY_ADDRESS"):
+            raise UsageError("--device cuda: Ray finds no GPU in this machine")
+        engine.say("no GPU in the cluster yet: the work waits until one joins")
+    on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
+    engine.say(f"loading {settings.method}{on}")
+    facts = {name: describe(_with_files(settings, file), [*auxiliaries]) for name, file in files.items()}
+    first = next(iter(facts.values()))
+    actors = actors or _actors_that_fit(settings, first["parameter_bytes"])
+    if settings.device == "cuda" and not given_batch_size:
+        settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first))
+    recorded = _recorded(settings, hashed, first)
+    options_of = {name: facts[file]["options_of"][name] for name, file in routes.items()}
+    if runs.is_untrained(recorded):
+        engine.say("untrained weights: the figures of this run mean nothing")
+    return Models(settings, files, routes, options_of, recorded, first["image_size"], first["map_size"], actors)
+
+
+def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
+    """Raises UsageError for what was given and means nothing to the method."""
+    traits, default = traits_of(settings.method), ScoringSettings()
+    of_a_backbone = () if traits.has_backbone else ("backbone", "precision", "compile")
+    useless = [f"--{name}" for name in of_a_backbone if getattr(settings, name) != getattr(default, name)]
+    if checkpoints and not traits.learns:
+        useless.insert(0, "--checkpoint")
+    if useless:
+        what = "learns nothing" if traits.has_backbone else "learns nothing and has no backbone"
+        raise UsageError(f"{settings.method} {what}: leave out {' and '.join(useless)}")
+
+
+def _with_files(settings: ScoringSettings, checkpoint: str) -> ScoringSettings:
+    """As workers read it, whatever folder they run in."""
+    architecture, weights = split_backbone(settings.backbone)
+    return dataclasses.replace(
+        settings, backbone=architecture + storage.absolute(weights), checkpoint=storage.absolute(checkpoint)
+    )
+
+
+def _shipped_checkpoint(settings: ScoringSettings) -> str:
+    shipped = shipped_checkpoint(settings.method)
+    if settings.backbone != ScoringSettings.backbone or not shipped:
+        raise UsageError(
+            f"--checkpoint: name {settings.method}'s weights for {settings.backbone}, a file, or {runs.UNTRAINED} for "
+            "untrained ones"
+        )
+    engine.say("no --checkpoint: taking the weights that zsad brings, which were trained on drawn images alone")
+    return shipped
+
+
+def _hashed(files: dict[str, str]) -> dict[str, dict]:
+    """The checkpoints by name and content."""
+    return {
+        storage.file_name(name): {
+            "file": storage.file_name(file),
+            "sha256": None if file in (runs.UNTRAINED, runs.NONE) else storage.sha256(file),
+        }
+        for name, file in files.items()
+    }
+
+
+def _recorded(settings: ScoringSettings, checkpoints: dict, facts: dict) -> dict:
+    """The settings as run.json keeps them: files by name and content, so that moving one changes nothing."""
+    recorded = {**dataclasses.asdict(settings), **facts, "checkpoints": checkpoints}
+    for name in ("checkpoint", "options_of", "parameter_bytes", "working_bytes", "gpu_bytes"):
+        recorded.pop(name, None)
+    architecture, weights = split_backbone(settings.backbone)
+    return recorded | {"backbone": architecture + storage.file_name(weights)}
+
+
+def _actors_that_fit(settings: ScoringSettings, parameter_bytes: int) -> int:
+    there = engine.resources()
+    if settings.device == "cuda":
+        return max(1, int(there["GPU"])) * MODELS_A_GPU
+    by_cores = int(there["CPU"]) // settings.threads
+    by_memory = int(there["memory"] // (parameter_bytes + WORKER_BYTES))
+    return max(1, min(by_cores, by_memory))
+
+
+def _batch_that_fits(facts: dict) -> int:
+    """Images at once for one of the models of a GPU: a power of two, as many as are useful and its memory takes."""
+    room = 0.8 * facts["gpu_bytes"] / MODELS_A_GPU - facts["parameter_bytes"]
+    batch_size = USEFUL_BATCH["cuda"]
+    while batch_size > 1 and batch_size * facts["working_bytes"] > room:
+        batch_size //= 2
+    return batch_size
+
+
+def _pending(units: list[dict]) -> list[dict]:
+    """Those without predictions that are made from the same (see predictions.made_from)."""
+    folders = {unit["predictions"].rsplit("/", 1)[0] for unit in units}
+    there = {storage.join(folder, name) for folder in folders for name in storage.list_names(folder)}
+
+    def is_done(unit: dict) -> bool:
+        uri = unit["predictions"]
+        return uri in there and predictions.origin_of(uri) == unit["origin"]
+
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as threads:  # an object store answers slowly, but many at once
+        return [unit for unit, done in zip(units, threads.map(is_done, units)) if not done]

@@ -1,0 +1,1 @@
+"""A run's images ranked by suspicion, as a page with pictures that needs no network."""

@@ -1,0 +1,136 @@
+"""An archive of images to predictions: what is new in it is listed, scored and added; tables need labels, this does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import NamedTuple
+
+from pipelines import archive, engine, lock, predictions, runs, storage
+from pipelines.containers import IMAGE_COLUMN
+from pipelines.models import choose_models
+from pipelines.prompts import read_prompts
+from pipelines.shards import is_plain_name
+from zsad_core.errors import UsageError, ZsadError
+from zsad_core.settings import ScoringSettings
+from zsad_core.tiling import OVERLAP
+
+UNIT, TILED_UNIT = (
+    32,
+    8,
+)  # images: of whole batches on every device; those that are cut into tiles take the room of many
+SHOWN = 10
+_SCORES = ["key", "category", "score", "score_std", "error"]
+
+
+class Scored(NamedTuple):
+    """What one call did: `images` scored, `errors` of them that could not be, as (key, why); `highest`: rows of the most
+    suspicious ones (key, category, score, score_std). Both at most SHOWN. `there`: images of the whole archive."""
+
+    there: int
+    images: int
+    not_scored: int
+    errors: list[tuple[str, str]]
+    highest: list[dict]
+
+
+def score(
+    source_uri: str,
+    run_uri: str,
+    settings: ScoringSettings,
+    checkpoints: list[str],
+    *,
+    prompt: str | None = None,
+    prompts: str | None = None,
+    name: str | None = None,
+    tile: int | None = None,
+    overlap: float = OVERLAP,
+    image_column: str = IMAGE_COLUMN,
+    actors: int | None = None,
+) -> Scored:
+    """Score the images of an archive that have no predictions in the run yet.
+
+    `source_uri`: a folder of images, tar files and Parquet files, in any mixture, or one such file. `prompt`, `prompts`
+    (a CSV file), `name`: see prompts.Prompts; by default the name of the folder. `tile`, `overlap`: see zsad_core.tiling.
+    Raises ZsadError where the run folder holds another run.
+    """
+    source_uri, run_uri = storage.normalise(source_uri), storage.normalise(run_uri)
+    _check(tile, overlap)
+    runs.check_folder(run_uri)
+    source = archive.open_source(source_uri)
+    source = source._replace(versions=_without_run(source, run_uri))
+    if not any(archive.is_usable(file) for file in source.versions):
+        raise ZsadError(f"{source_uri}: no images there, nor tar or Parquet files of images")
+    name = name or storage.file_name(source_uri).split(".")[0]
+    if not is_plain_name(name):
+        raise UsageError(f"--name: {name!r} is no plain name; give the archive one (letters, digits, '_', '-', blanks)")
+    called = read_prompts(name, prompt, prompts)
+    models = choose_models(dataclasses.replace(settings, uncertainty=True), checkpoints, {name: None}, actors)
+    made = {"name": name, "prompt": prompt, "tile": tile, "overlap": overlap, "image_column": image_column}
+    with lock.held(run_uri):
+        for version in runs.open_archive(run_uri, models.recorded, made, source_uri):
+            engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
+        moved = runs.read_archive(run_uri)["source"] != storage.without_credentials(source_uri)
+        update = archive.update(run_uri, source, called, image_column, TILED_UNIT if tile else UNIT, moved)
+        _say(update)
+        options = models.options_of[name]
+        units = [
+            {
+                **unit,
+                "name": f"{source_uri} ({unit['file_name']})",
+                "source": source.uri,
+                "image_column": image_column,
+                "origin": predictions.made_from({**models.recorded, **made}, unit["sha256"], options),
+                "predictions": predictions.prediction_uri(run_uri, name, unit["file_name"]),
+                "small_defect": "[]",
+                "options": json.dumps(options),
+            }
+            for unit in archive.units_of(run_uri)
+        ]
+        done = models.predict_missing(next(iter(models.files)), units, tile=tile, overlap=overlap)
+    return _summary(sum(unit["rows"] for unit in units), done)
+
+
+def _check(tile: int | None, overlap: float) -> None:
+    if tile is not None and tile < 16:
+        raise UsageError(f"--tile {tile}: at least 16 pixels are needed")
+    if not 0 <= overlap <= 0.9:
+        raise UsageError(f"--overlap {overlap:g}: a share of a tile's side from 0 to 0.9 is needed")
+
+
+def _without_run(source: archive.Source, run_uri: str) -> dict[str, str]:
+    """The run may lie in the archive's own folder."""
+    below = f"{run_uri.removeprefix(source.uri).strip('/')}/" if run_uri.startswith(source.uri + "/") else None
+    return {file: version for file, version in source.versions.items() if not (below and file.startswith(below))}
+
+
+def _say(update: archive.Update) -> None:
+    parts = [f"{update.there + update.new:,} images, {update.new:,} of them new"]
+    if update.changed:
+        parts.append(f"{update.changed:,} written anew since")
+    if update.skipped:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in update.skipped.most_common(5))
+        parts.append(f"left out as no images: {kinds}")
+    engine.say("archive: " + "; ".join(parts))
+
+
+def _summary(there: int, done: list[dict]) -> Scored:
+    images, errors, not_scored, highest = 0, [], 0, []
+    units = [{"name": unit["predictions"]} for unit in done]
+    for part in engine.map_units(units, _of_file) if units else ():
+        images += part["rows"]
+        not_scored += part["not_scored"]
+        errors = sorted([*errors, *map(tuple, part["errors"])])[:SHOWN]
+        highest = _most(highest + part["highest"])
+    return Scored(there, images, not_scored, errors, highest)
+
+
+def _of_file(unit: dict) -> dict:
+    rows = predictions.read_predictions(unit["name"], _SCORES).to_pylist()
+    errors = [(row["key"], row["error"]) for row in rows if row["error"] is not None]
+    good = [{name: row[name] for name in _SCORES[:-1]} for row in rows if row["error"] is None]
+    return {"rows": len(rows), "not_scored": len(errors), "errors": errors[:SHOWN], "highest": _most(good)}
+
+
+def _most(rows: list[dict]) -> list[dict]:
+    return sorted(rows, key=lambda row: (-row["score"], row["key"]))[:SHOWN]

@@ -1,0 +1,85 @@
+"""Large images as overlapping tiles: where they lie, and how their anomaly maps become one without seams (numpy, PIL).
+
+Each tile is scored as an image of its own; near its edges, where it sees little, its neighbour's map counts for more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from zsad_core.images import MAX_BYTES, ImageError
+from zsad_core.map_codec import LARGEST_CODE, MOST_PIXELS
+
+OVERLAP = 0.25  # of a tile's side that it shares with the next, at least
+
+
+class Tiling(NamedTuple):
+    """A whole map of `height` x `width` pixels out of maps of `side` x `side`, whose first rows and columns are every
+    combination of `tops` and `lefts`."""
+
+    height: int
+    width: int
+    side: int
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.tops) * len(self.lefts)
+
+
+def tiling_of(height: int, width: int, tile: int | None, overlap: float, map_size: int) -> Tiling:
+    """How an image of `height` x `width` pixels is covered by tiles of `tile` x `tile` pixels, whose maps have
+    `map_size`; None: by one tile, whatever its aspect.
+
+    Neighbours share at least `overlap` of their side, in [0, 1), and lie evenly. Along a side that is shorter than a tile,
+    the tile is as short. Raises ImageError where the whole map would be too large.
+    """
+    lengths = [map_size if tile is None else max(map_size, round(side * map_size / tile)) for side in (height, width)]
+    if lengths[0] * lengths[1] > MOST_PIXELS:
+        raise ImageError(
+            f"its map would have {lengths[0]} x {lengths[1]} pixels: take a larger --tile, or a smaller --map-size"
+        )
+    return Tiling(*lengths, map_size, *(_starts(length, map_size, overlap) for length in lengths))
+
+
+def _starts(length: int, side: int, overlap: float) -> tuple[int, ...]:
+    count = 1 + math.ceil((length - side) / (side * (1 - overlap)))
+    return tuple(np.rint(np.linspace(0, length - side, count)).astype(int).tolist())
+
+
+def tile_pixels(image: Image.Image, tiling: Tiling, size: int) -> np.ndarray:
+    """uint8 (tiles, size, size, 3), row by row: each tile resized bicubic. Raises ImageError where that is too much."""
+    if tiling.count * size * size * 3 > MAX_BYTES:
+        raise ImageError(f"{tiling.count:,} tiles of {size} x {size} pixels are too many: take a larger --tile")
+    down, right = image.height / tiling.height, image.width / tiling.width
+    boxes = [
+        (left * right, top * down, (left + tiling.side) * right, (top + tiling.side) * down)
+        for top in tiling.tops
+        for left in tiling.lefts
+    ]
+    if len(boxes) == 1:
+        boxes = [None]
+    return np.stack([np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box)) for box in boxes])
+
+
+def assembled(codes: Sequence[np.ndarray], tiling: Tiling, overlap: float) -> np.ndarray:
+    """The whole map (height, width) of the tiles' maps, row by row, all uint16 codes: their mean, weighted by a ramp that
+    rises over the overlap from each edge."""
+    if tiling.count == 1:
+        return codes[0]
+    across = np.arange(0.5, tiling.side)
+    ramp = (np.minimum(across, across[::-1]) / max(1.0, overlap * tiling.side)).clip(max=1).astype(np.float32)
+    weight = np.outer(ramp, ramp)
+    total, weights = np.zeros((2, tiling.height, tiling.width), np.float32)
+    places = ((top, left) for top in tiling.tops for left in tiling.lefts)
+    for (top, left), of_tile in zip(places, codes, strict=True):
+        place = np.s_[top : top + tiling.side, left : left + tiling.side]
+        total[place] += weight * of_tile
+        weights[place] += weight
+    return np.rint(total / weights).clip(0, LARGEST_CODE).astype(np.uint16)
