@@ -24,7 +24,7 @@ class Start(NamedTuple):
 SOURCES = {
     "threshold": "from known-good images, by zsad threshold",
     "f1": "the highest F1 on the labelled images",
-    "quantile": f"{SHARE:.0%} of the images are below",
+    "quantile": f"{100 * SHARE:g} % of the category's images are below",
     "none": "no image was scored",
 }
 

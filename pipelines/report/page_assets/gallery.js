@@ -117,7 +117,7 @@ function nameAndFolder(key) {
 function lastLine(row) {
   if (rows.error.has(row)) return rows.error.get(row);
   const far = state.sort === "disagreement" || state.kind === "disagree" ? apartText(row) : "";
-  return far || [labelText(row), groupName(rows.group[row])].join(" · ");
+  return far || [hasLabels.some(Boolean) ? labelText(row) : "", groupName(rows.group[row])].filter(Boolean).join(" · ");
 }
 
 /** One stop of the Tab key: the current tile where it is drawn, else the first that is. */

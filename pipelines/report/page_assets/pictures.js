@@ -21,16 +21,17 @@ function picture(row, half, side) {
   }
   const [columns, lines] = report.sheet;
   const cell = rows.cell[row] % (columns * lines);
-  const scale = side / Math.max(rows.width[row], rows.height[row]);
+  // Half a pixel is left off at each edge: a browser that enlarges mixes it with what lies beside it on the sheet.
+  const scale = side / Math.max(1, rows.width[row] - 1, rows.height[row] - 1);
   const x = ((cell % columns) * 2 + (half === "image" ? 0 : 1)) * report.size;
   const y = Math.floor(cell / columns) * report.size;
   const image = element("img", { alt: "", draggable: "false", decoding: "async", src: sheetAddress(row) });
   image.style.width = `${columns * 2 * report.size * scale}px`;
-  image.style.left = `${-x * scale}px`;
-  image.style.top = `${-y * scale}px`;
+  image.style.left = `${-(x + 0.5) * scale}px`;
+  image.style.top = `${-(y + 0.5) * scale}px`;
   const crop = element("div", { class: "crop" }, image);
-  crop.style.width = `${Math.floor(rows.width[row] * scale)}px`;
-  crop.style.height = `${Math.floor(rows.height[row] * scale)}px`;
+  crop.style.width = `${Math.max(1, Math.floor((rows.width[row] - 1) * scale))}px`;
+  crop.style.height = `${Math.max(1, Math.floor((rows.height[row] - 1) * scale))}px`;
   image.addEventListener("error", () => crop.replaceChildren(element("span", { class: "missing" }, "sheet not found")));
   return crop;
 }
