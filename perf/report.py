@@ -144,7 +144,7 @@ def in_browser(browser, address: str) -> list[list[str]]:
     page.add_init_script(FIRST_PICTURE)
     page.goto(address)
     page.wait_for_function("window.pictures.length >= 12")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
     first, all_seen = page.evaluate("[window.pictures[2], window.pictures.at(-1)]")  # the legend's two are before
     rows = [
         ["first picture, ms after the start", f"{first:.0f}"],

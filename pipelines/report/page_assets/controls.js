@@ -19,7 +19,8 @@ function radios(id, options, current, onChoose) {
 }
 
 function options(select, pairs, current) {
-  select.replaceChildren(...pairs.map(([value, text]) => element("option", { value, selected: value === current }, text)));
+  const choices = pairs.map(([value, text]) => element("option", { value, selected: value === current }, text));
+  select.replaceChildren(...choices);
 }
 
 function renderControls(counts, scores) {
@@ -109,7 +110,7 @@ function renderCuts() {
   );
   const drawn = [...fieldset.querySelectorAll("input")];
   if (drawn.map((input) => input.dataset.group).join() === shownGroups.join()) {
-    drawn.forEach((input) => (input.value === "" || bound(input.value, NaN) !== cuts[input.dataset.group]) && showCut(input));
+    drawn.forEach(showCut);
     return;
   }
   const sources = new Set(shownGroups.map((number) => report.groups[number].source));

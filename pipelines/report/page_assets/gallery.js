@@ -117,7 +117,8 @@ function nameAndFolder(key) {
 function lastLine(row) {
   if (rows.error.has(row)) return rows.error.get(row);
   const far = state.sort === "disagreement" || state.kind === "disagree" ? apartText(row) : "";
-  return far || [hasLabels.some(Boolean) ? labelText(row) : "", groupName(rows.group[row])].filter(Boolean).join(" · ");
+  if (far) return far;
+  return hasLabels.some(Boolean) ? `${labelText(row)} · ${groupName(rows.group[row])}` : groupName(rows.group[row]);
 }
 
 /** One stop of the Tab key: the current tile where it is drawn, else the first that is. */

@@ -31,7 +31,8 @@ function renderLarge() {
   const both = hasPicture(row, "map") && hasPicture(row, "image");
   field("map").disabled = !both;
   field("map").setAttribute("aria-pressed", String(half === "map" && hasPicture(row, "map")));
-  field("position").textContent = place < 0 ? "not in the list" : `${(place + 1).toLocaleString("en")} of ${shown.length.toLocaleString("en")}`;
+  const [at, all] = [place + 1, shown.length].map((count) => count.toLocaleString("en"));
+  field("position").textContent = place < 0 ? "not in the list" : `${at} of ${all}`;
   field("previous").disabled = place < 1;
   field("next").disabled = place < 0 || place + 1 >= shown.length;
   field("large-facts").replaceChildren(
@@ -58,12 +59,13 @@ function stageSide(stage) {
 function factsOf(row) {
   const group = rows.group[row];
   const cut = cuts[group];
+  const changed = !Object.is(cut, startingCut(group));
   const { benchmark, category } = report.groups[group];
   return [
     ["Score", scoreText(row)],
     rows.error.has(row) && ["Why", rows.error.get(row)],
     ["Rank", `${rank[row].toLocaleString("en")} of ${report.rows.toLocaleString("en")} by score`],
-    ["Cut", `${number(cut)}, ${report.sources[report.groups[group].source]}${cut === startingCut(group) ? "" : "; changed here"}`],
+    ["Cut", `${number(cut)}, ${changed ? "changed here" : report.sources[report.groups[group].source]}`],
     verdict(row) && ["Verdict", verdict(row)],
     ["Label", labelText(row)],
     ["Category", category],

@@ -35,7 +35,8 @@ function renderFrame() {
   }
   const outlined = rows.flags.some((flags) => flags & OUTLINED) ? " A white line goes around the true region." : "";
   field("scale-note").textContent =
-    `One scale for all pictures, from the lowest values of the run's maps to their highest peaks; what lies beyond takes the colour of the end.${outlined}`;
+    "One scale for all pictures, from the lowest values of the run's maps to their highest peaks; what lies beyond " +
+    `takes the colour of the end.${outlined}`;
 }
 
 addEventListener("popstate", () => {

@@ -14,7 +14,8 @@ function hasPicture(row, half) {
 /** The image itself or its map over it, as large as fits into a square of `side` pixels; or why there is none. */
 function picture(row, half, side) {
   if (!hasPicture(row, half)) {
-    const why = rows.error.has(row) ? "not scored" : rows.cell[row] === NO_PICTURE ? "no picture" : "original not found";
+    const without = rows.cell[row] === NO_PICTURE ? "no picture" : "original not found";
+    const why = rows.error.has(row) ? "not scored" : without;
     const empty = element("div", { class: "empty" }, why);
     empty.style.width = empty.style.height = `${side}px`;
     return empty;
@@ -63,7 +64,9 @@ function apartText(row) {
 function spokenText(row) {
   const parts = [
     `Rank ${rank[row]}`,
-    rows.error.has(row) ? `not scored: ${rows.error.get(row)}` : `score ${scoreText(row).replace("±", "plus or minus")}`,
+    rows.error.has(row)
+      ? `not scored: ${rows.error.get(row)}`
+      : `score ${scoreText(row).replace("±", "plus or minus")}`,
     rows.keys[row],
     groupName(rows.group[row]),
     `label ${labelText(row)}`,
