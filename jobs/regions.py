@@ -27,7 +27,10 @@ def run(options: argparse.Namespace) -> int:
             f"{number_of_images(found.sizes_unknown)} of an earlier version, whose predictions do not know the image's "
             "size: lengths there are in pixels of the map"
         )
-    print(f"{found.regions:,} regions in {found.images:,} of {number_of_images(found.of_images)}: ", end="")
+    print(
+        f"{found.regions:,} region{'' if found.regions == 1 else 's'} in {found.images:,} of {number_of_images(found.of_images)}: ",
+        end="",
+    )
     print(f"{options.run_uri}/regions")
     return 0
 

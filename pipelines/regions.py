@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import engine, lock, parquet, storage
-from pipelines.finished import MAP_COLUMNS, prediction_files, read_map
+from pipelines.finished import MAP_COLUMNS, prediction_files, read_facts, read_map
 from pipelines.good_images import few
 from pipelines.predictions import ORIGIN, footer_of, origin_of, partition_uri, read_predictions
-from pipelines.threshold import map_cuts
+from pipelines.threshold import read_cuts
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.regions import regions
 
@@ -78,7 +78,9 @@ def find_regions(run_uri: str, cut: float | None = None) -> Found:
 
 
 def _known_cuts(run_uri: str) -> dict[str, dict[str, float]]:
-    cuts = map_cuts(run_uri)
+    cuts = read_cuts(run_uri, read_facts(run_uri)["settings"], "map")
+    if not cuts:
+        raise ZsadError(f"{run_uri}: no cut is known for its maps: give --cut, or run `zsad threshold` first")
     without = [category for of_benchmark in cuts.values() for category, cut in of_benchmark.items() if cut is None]
     if without:
         raise ZsadError(

@@ -6,7 +6,7 @@ scores of all, maps of the good ones ──> cuts ──> thresholds.json, flagg
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -186,21 +186,21 @@ def _remark(name: str, result: dict[str, Any], content: dict[str, Any], asked: s
     return f"- {one_line(name)}: {'; '.join(texts)}." if texts else None
 
 
-def map_cuts(run_uri: str) -> dict[str, dict[str, float | None]]:
-    """Benchmark -> category -> the cut of its maps, None where there is none, of `<run>/thresholds/thresholds.json`.
+def read_cuts(run_uri: str, settings: dict, what: Literal["score", "map"]) -> dict[str, dict[str, float | None]]:
+    """Benchmark -> category -> its cut of `<run>/thresholds/thresholds.json`, None where it has none; empty without a file.
 
-    ZsadError where there is no such file, or it is damaged or of other settings than the run.
+    ZsadError where the file is damaged, or was made when the run had other `settings`.
     """
     uri = storage.join(run_uri, "thresholds", "thresholds.json")
     if not storage.exists(uri):
-        raise ZsadError(f"{run_uri}: no cut is known for its maps: give --cut, or run `zsad threshold` first")
+        return {}
     content = storage.read_json(uri)
     try:
-        if content["run"] != read_facts(run_uri)["settings"]:
-            raise ZsadError(f"{uri}: made when the run had other settings; run `zsad threshold` again")
+        if content["run"] != settings:
+            raise ZsadError(f"{uri}: made when the run had other settings; run `zsad threshold` again, or remove it")
         return {
-            benchmark: {category: result["map"]["cut"] for category, result in of_benchmark["categories"].items()}
+            benchmark: {category: result[what]["cut"] for category, result in of_benchmark["categories"].items()}
             for benchmark, of_benchmark in content["benchmarks"].items()
         }
     except (LookupError, TypeError, AttributeError) as error:
-        raise ZsadError(f"{uri}: not what `zsad threshold` wrote ({error!r}); run it again") from None
+        raise ZsadError(f"{uri}: not what `zsad threshold` wrote ({error!r}); run it again, or remove it") from None

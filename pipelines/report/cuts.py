@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipelines import storage
 from pipelines.report.rows import GROUP
-from zsad_core.errors import ZsadError
+from pipelines.threshold import read_cuts
 
 SHARE = 0.95  # of images without labels that are below the cut
 
@@ -35,13 +34,14 @@ def starting_cuts(run_uri: str, settings: dict, rows: pd.DataFrame) -> dict[tupl
 
     `rows`: what read_rows gives. ZsadError where thresholds.json is damaged or of other settings than the run.
     """
-    known = _of_thresholds(run_uri, settings)
+    known = read_cuts(run_uri, settings, "score")
     cuts = {}
-    for group, of_group in rows.groupby(GROUP, observed=True):
+    for (benchmark, category), of_group in rows.groupby(GROUP, observed=True):
+        group, of_good_images = (benchmark, category), known.get(benchmark, {}).get(category)
         scored = of_group[of_group["score"].notna()]
         labelled = scored[scored["label"].notna()]
-        if group in known:
-            cuts[group] = Start(known[group], "threshold")
+        if of_good_images is not None:
+            cuts[group] = Start(of_good_images, "threshold")
         elif labelled["label"].nunique() == 2:
             cuts[group] = Start(cut_of_best_f1(labelled["score"], labelled["label"]), "f1")
         elif len(scored):
@@ -63,21 +63,3 @@ def cut_of_best_f1(scores: np.ndarray, labels: np.ndarray) -> float:
     f1 = 2 * hits / (hits + false_alarms + anomalous.sum())
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
     return float(values[best - 1] if best else np.nextafter(values[0], -np.inf))
-
-
-def _of_thresholds(run_uri: str, settings: dict) -> dict[tuple[str, str], float]:
-    uri = storage.join(run_uri, "thresholds", "thresholds.json")
-    if not storage.exists(uri):
-        return {}
-    content = storage.read_json(uri)
-    try:
-        if content["run"] != settings:
-            raise ZsadError(f"{uri}: made when the run had other settings; run `zsad threshold` again, or remove it")
-        return {
-            (benchmark, category): float(result["score"]["cut"])
-            for benchmark, of_benchmark in content["benchmarks"].items()
-            for category, result in of_benchmark["categories"].items()
-            if result["score"]["cut"] is not None
-        }
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ZsadError(f"{uri}: not what `zsad threshold` wrote ({error!r}); run it again, or remove it") from None
