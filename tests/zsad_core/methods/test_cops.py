@@ -39,7 +39,7 @@ def golden_noise(golden):
 def outputs(model, golden):
     tokens, feature = model.backbone.encode_two_paths(golden.images)
     prototypes = model.prototypes(model_module.neighbourhood_mean(tokens, OPTIONS["pooling"]))
-    score, anomaly_map = model(golden.images, ["bottle"] * golden.count, golden_noise(golden), OPTIONS)
+    score, anomaly_map, *_ = model(golden.images, ["bottle"] * golden.count, golden_noise(golden), OPTIONS)
     return {
         "image_features": feature.numpy(),
         "patch_features": tokens[:, None].numpy(),
