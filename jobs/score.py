@@ -17,10 +17,12 @@ compressed tar file cannot be read in parts: unpack it.
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from jobs.evaluate import add_model_options, check_actors, model_settings
-from pipelines.containers import IMAGE_COLUMN
-from zsad_core.tiling import OVERLAP
+
+if TYPE_CHECKING:  # loads Ray
+    from pipelines.score import Scored
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="cut images into tiles of this side, for small defects in large images",
     )
     parser.add_argument(
-        "--overlap", type=float, default=OVERLAP, metavar="SHARE",
-        help="of its side that a tile shares with the next (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--image-column", default=IMAGE_COLUMN, metavar="NAME",
-        help="of Parquet files: the encoded images (default: %(default)s)",
-    )  # fmt: skip
+        "--overlap", type=float, metavar="SHARE", help="of its side that a tile shares with the next (default: 0.25)"
+    )
+    parser.add_argument("--image-column", metavar="NAME", help="of Parquet files: the encoded images (default: image)")
     add_model_options(parser)
 
 
@@ -50,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     from pipelines.score import score
 
     check_actors(options)
-    given = {name: getattr(options, name) for name in ("prompt", "prompts", "name", "tile", "overlap", "image_column")}
+    names = ("prompt", "prompts", "name", "tile", "overlap", "image_column")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
     scored = score(
         options.source,
         options.run_folder,
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _table(scored) -> str:
+def _table(scored: Scored) -> str:
     lines = [f"{scored.images:,} images scored now, of {scored.there:,}; the most suspicious of them:", ""]
     lines += ["score  deviation  image"] if scored.highest else []
     for row in scored.highest:
