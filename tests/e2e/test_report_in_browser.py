@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -87,9 +88,12 @@ def ranked(rows, by="score", ascending=False):
 
 
 def wait_for_pictures(page):
-    page.wait_for_function(
-        "[...document.querySelectorAll('.crop img')].every(image => image.complete && image.naturalWidth)"
-    )
+    """Asked again and again from here: the page's policy lets nothing poll in it."""
+    loaded = "[...document.querySelectorAll('.crop img')].every(image => image.complete && image.naturalWidth)"
+    deadline = time.monotonic() + 30
+    while not page.evaluate(loaded):
+        assert time.monotonic() < deadline, "the pictures do not load"
+        time.sleep(0.05)
 
 
 def test_tiles_are_ranked_few_and_show_their_pictures(open_page, made):
