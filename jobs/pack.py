@@ -83,24 +83,12 @@ def described_benchmark(name: str | None, options: argparse.Namespace):
     if options.variant:
         raise UsageError(f"--variant {options.variant}: data of your own has one test list only")
     if in_file:
-        return benchmark_from_toml(_text(name), name)
+        from pipelines import storage
+
+        return benchmark_from_toml(storage.read_text(storage.normalise(name)), name)
     if not (options.layout and options.name):
         raise UsageError("data of your own needs both --layout and --name; a benchmark of the table is named instead")
     return own_benchmark(**own)
-
-
-def _text(file: str) -> str:
-    from pipelines import storage
-    from zsad_core.errors import ZsadError
-
-    try:
-        return storage.read_bytes(storage.normalise(file)).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ZsadError(f"{file}: no such file") from None
-    except OSError as error:
-        raise ZsadError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError:
-        raise ZsadError(f"{file}: not UTF-8 text; save it as UTF-8") from None
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines import engine, parquet, storage
-from pipelines.containers import Place, is_container, is_data, is_image, places_in, read_images
+from pipelines.containers import TAR, Place, is_container, is_data, is_image, places_in, read_images
 from pipelines.prompts import Prompts
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError
@@ -165,14 +164,19 @@ def _places(file: str, source_uri: str, image_column: str) -> list[Place]:
 
 
 def _row(file: str, place: Place, source: Source, prompts: Prompts) -> dict[str, Any]:
-    """A member of a tar file is named by the file too, a row's own key by the folder of its file."""
+    """A member of a tar file is named by the file too, a row of a Parquet file by the folder of its file."""
     folder = file.rpartition("/")[0]
-    inside = "/".join(part for part in (folder, place.name) if part) if is_container(file) else file
-    key = f"{file}/{place.name}".rstrip("/") if file.lower().endswith(".tar") or not place.name else inside
-    top = inside.split("/", 1)[0] if "/" in inside and place.name else ""
-    if top == file.rsplit("/", 1)[-1]:
-        top = ""
-    named = prompts.of(key, top, place.category, place.prompt)
+    path = file if is_image(file) else f"{folder}/{place.name}".lstrip("/")
+    if not place.name:  # the container itself
+        key = file
+    elif file.lower().endswith(TAR):
+        key = f"{file}/{place.name}"
+    else:
+        key = path
+    first, *inside = path.split("/")
+    # A row without a key is named after its file, which is no folder.
+    lies_in = first if place.name and inside and first != file else ""
+    named = prompts.of(key, lies_in, place.category, place.prompt)
     return {
         "key": key,
         "category": named.category,
@@ -213,9 +217,8 @@ def _parts(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _write(run: str, number: int, table: pa.Table) -> None:
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(None).combine_chunks(), sink, compression="zstd")
-    storage.write_bytes(storage.join(run, FOLDER, f"{number:07d}.parquet"), sink.getvalue())
+    """Without dictionaries: of thousands of names that differ they look like a few bytes that decode to gigabytes."""
+    storage.write_bytes(storage.join(run, FOLDER, f"{number:07d}.parquet"), parquet.whole_file(table, {}, ()))
 
 
 def _tables(run: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines import parquet, storage
 from pipelines.predictions import ORIGIN, footer_of, origin_of, read_predictions
@@ -182,15 +181,8 @@ def _binned(counts: MapCounts, starts: np.ndarray) -> dict:
 
 
 def _write(uri: str, table: pa.Table, source: str) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata({ORIGIN: source}).combine_chunks(),
-        sink,
-        compression="zstd",
-        use_dictionary=[name for name in ("category", "defect", "bin_starts") if name in table.column_names],
-        write_page_checksum=True,
-    )
-    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+    repeated = [name for name in ("category", "defect", "bin_starts") if name in table.column_names]
+    storage.write_bytes(uri, parquet.whole_file(table, {ORIGIN: source}, repeated))
 
 
 def _read(uri: str, schema: pa.Schema, columns: list[str] | None = None, category: str | None = None) -> pa.Table:

@@ -123,7 +123,7 @@ def _named(images: pd.DataFrame, which: str) -> np.ndarray:
         if uri.lower().endswith(".csv"):
             keys = [row["key"] for _, row in _csv_rows(uri, "key")]
         else:
-            keys = _text(uri).splitlines()
+            keys = storage.read_text(uri).splitlines()
         keys = [key for key in keys if key and key.strip()]
         if not keys:
             raise ZsadError(f"{which}: no keys in it")
@@ -156,7 +156,7 @@ def _rows_of_keys(images: pd.DataFrame, keys: Collection[str], uri: str) -> np.n
 
 def _csv_rows(uri: str, *columns: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(number of the line, row) of a CSV file with a head that has these columns."""
-    reader = csv.DictReader(io.StringIO(_text(uri), newline=""))
+    reader = csv.DictReader(io.StringIO(storage.read_text(uri), newline=""))
     try:
         if missing := [name for name in columns if name not in (reader.fieldnames or [])]:
             raise ZsadError(f"{uri}: no column {missing[0]} in its first line, which is {few(reader.fieldnames or [])}")
@@ -166,15 +166,6 @@ def _csv_rows(uri: str, *columns: str) -> Iterator[tuple[int, dict[str, str]]]:
             yield reader.line_num, row
     except csv.Error as error:
         raise ZsadError(f"{uri}: line {reader.line_num}: no CSV ({error})") from None
-
-
-def _text(uri: str) -> str:
-    try:
-        return storage.read_bytes(uri).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ZsadError(f"{uri}: no text in UTF-8") from None
-    except OSError as error:
-        raise ZsadError(f"{uri}: cannot be read ({error.strerror or error})") from None
 
 
 def few(names: Collection[str]) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-import pyarrow as pa
-
-from pipelines import archive, parquet, shards, storage
+from pipelines import archive, shards, storage
 from zsad_core.errors import ZsadError
 
 
@@ -35,10 +33,4 @@ def _from_shards(run: dict, benchmark: str, file_name: str) -> dict[str, bytes]:
     folder = shards.list_shard_sets(run["shards"])[0].get(benchmark)
     if folder is None:
         raise ZsadError(f"{run['shards']}: the shards of {benchmark} with the original images are not there any more")
-    uri = storage.join(folder, file_name)
-    try:
-        with storage.open_for_reading(uri) as file:
-            table = parquet.read(file, shards.SHARD_SCHEMA, ["key", "image"])
-    except (parquet.OtherColumns, OSError, pa.ArrowException) as error:
-        raise ZsadError(f"{uri}: the original images cannot be read ({parquet.reason(error)})") from None
-    return {key: image for key, image in zip(table["key"].to_pylist(), table["image"].to_pylist()) if image}
+    return shards.images_in(storage.join(folder, file_name))

@@ -73,6 +73,22 @@ def check_size(
         raise pa.ArrowInvalid(str(error) if type(error) is _TooMuch else "its pages cannot be found") from None
 
 
+def whole_file(table: pa.Table, metadata: dict[str, str], repeated: Collection[str]) -> bytes:
+    """The bytes of a file of a table; equal tables give equal bytes, whatever their chunks.
+
+    `metadata`: what the file itself says; `repeated`: columns whose values stand in many rows.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata(metadata).combine_chunks(),
+        sink,
+        compression="zstd",
+        use_dictionary=list(repeated),
+        write_page_checksum=True,
+    )
+    return sink.getvalue().to_pybytes()
+
+
 def reason(error: Exception) -> str:
     """One line of what Arrow says."""
     return " ".join(str(error).split())[:200] or type(error).__name__

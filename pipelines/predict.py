@@ -113,7 +113,7 @@ def _read(unit: dict) -> dict:
     with isolation.calls(unit["isolated"]) as call:
         for row in _rows(unit):
             image, mask = row.pop("image"), row.pop("mask")
-            row["tiling"] = tiling_of(1, 1, None, 0, map_size)
+            row["tiling"] = Tiling.whole(map_size)
             if row["error"] is None:
                 try:
                     tiles, row["tiling"], row["height"], row["width"] = call(

@@ -67,13 +67,12 @@ def read_prompts(archive: str, for_all: str | None, table: str | None) -> Prompt
 
 
 def _read(table: str) -> list[dict[str, str]]:
+    uri = storage.normalise(table)
+    if not storage.exists(uri):
+        raise UsageError(f"{table}: no such file")
     try:
-        content = storage.read_bytes(storage.normalise(table))
-        frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, skipinitialspace=True)
-    except FileNotFoundError:
-        raise UsageError(f"{table}: no such file") from None
-    except OSError as error:
-        raise ZsadError(f"{table}: cannot be read ({error.strerror or error})") from None
+        text = io.StringIO(storage.read_text(uri))
+        frame = pd.read_csv(text, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (ValueError, pd.errors.ParserError) as error:
         raise ZsadError(f"{table}: not a CSV table ({' '.join(str(error).split())[:100]})") from None
     if "prompt" not in frame.columns and not {"key", "category"} <= {*frame.columns}:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines import engine, lock, parquet, storage
 from pipelines.finished import MAP_COLUMNS, prediction_files, read_facts, read_map
@@ -159,12 +158,4 @@ def _regions_table(uri: str, cuts: float | Mapping[str, float | None]) -> pa.Tab
 
 
 def _write(uri: str, table: pa.Table, source: str) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata({ORIGIN: source}).combine_chunks(),
-        sink,
-        compression="zstd",
-        use_dictionary=["key", "category"],
-        write_page_checksum=True,
-    )
-    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+    storage.write_bytes(uri, parquet.whole_file(table, {ORIGIN: source}, ["key", "category"]))

@@ -137,6 +137,16 @@ def parse_shard(uri: str, content: bytes) -> pa.Table:
     return table
 
 
+def images_in(uri: str) -> dict[str, bytes]:
+    """Key -> encoded image of the shard `uri`, of which nothing else is fetched. Raises ZsadError naming it."""
+    try:
+        with storage.open_for_reading(uri) as file:
+            table = parquet.read(file, SHARD_SCHEMA, ["key", "image"])
+    except (parquet.OtherColumns, OSError, pa.ArrowException) as error:
+        raise ZsadError(f"{uri}: the original images cannot be read ({parquet.reason(error)})") from None
+    return {key: image for key, image in zip(table["key"].to_pylist(), table["image"].to_pylist()) if image}
+
+
 def find_manifests(root_uri: str, names: list[str] | None = None) -> list[ShardSet]:
     """The packed benchmarks below `root_uri` by name, or only those called `names` (in any case).
 

@@ -212,6 +212,15 @@ def open_for_reading(uri: str) -> BinaryIO:
     return file
 
 
+def read_text(uri: str) -> str:
+    """The content of a text file in UTF-8, with or without a byte order mark. Raises ZsadError where there is none."""
+    try:
+        with _naming(uri):
+            return read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ZsadError(f"{uri}: not UTF-8 text; save it as UTF-8") from None
+
+
 def read_json(uri: str) -> Any:
     try:
         with _naming(uri):

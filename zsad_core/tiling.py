@@ -28,6 +28,11 @@ class Tiling(NamedTuple):
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
 
+    @classmethod
+    def whole(cls, map_size: int) -> Tiling:
+        """One tile, whose map is the whole one."""
+        return cls(map_size, map_size, map_size, (0,), (0,))
+
     @property
     def count(self) -> int:
         return len(self.tops) * len(self.lefts)
@@ -40,7 +45,9 @@ def tiling_of(height: int, width: int, tile: int | None, overlap: float, map_siz
     Neighbours share at least `overlap` of their side, in [0, 1), and lie evenly. Along a side that is shorter than a tile,
     the tile is as short. Raises ImageError where the whole map would be too large.
     """
-    lengths = [map_size if tile is None else max(map_size, round(side * map_size / tile)) for side in (height, width)]
+    if tile is None:
+        return Tiling.whole(map_size)
+    lengths = [max(map_size, round(side * map_size / tile)) for side in (height, width)]
     if lengths[0] * lengths[1] > MOST_PIXELS:
         raise ImageError(
             f"its map would have {lengths[0]} x {lengths[1]} pixels: take a larger --tile, or a smaller --map-size"

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
 
-from pipelines import parquet, shards, storage
+from pipelines import shards, storage
 from pipelines.predictions import PREDICTION_SCHEMA, read_predictions
 from zsad_core import heat_maps
 from zsad_core.errors import ZsadError
@@ -160,25 +159,18 @@ def _read_images(
         if folder is None:
             return found, "The heat maps stand alone: the shards with the original images were not found."
         for name in sorted({sample.file for sample in chosen}):
-            contents = _image_bytes(storage.join(folder, name))
+            contents = shards.images_in(storage.join(folder, name))
             for index, (sample, row) in enumerate(zip(chosen, rows)):
                 content = contents.get(sample.key) if sample.file == name else None
                 if content and hashlib.sha256(content).hexdigest() == row["sha256"]:
                     image = decode_image(content)
                     found[index] = image.resize(heat_maps.fit(image, PICTURE_SIDE), Image.Resampling.BICUBIC)
-    except (ZsadError, parquet.OtherColumns, OSError, pa.ArrowException):
+    except ZsadError:
         pass  # what was found until then is shown; the note below says that some are missing
     missing = sum(image is None for image in found)
     if not missing:
         return found, None
     return found, f"{missing} of {len(found)} heat maps stand alone: the original image was not found in the shards."
-
-
-def _image_bytes(uri: str) -> dict[str, bytes]:
-    """Key -> encoded image of one shard; nothing else of it is fetched."""
-    with storage.open_for_reading(uri) as file:
-        table = parquet.read(file, shards.SHARD_SCHEMA, ["key", "image"])
-    return dict(zip(table["key"].to_pylist(), table["image"].to_pylist()))
 
 
 def _sample(reason: str, row: dict, codes: np.ndarray, image: Image.Image | None, low: float, high: float) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -88,3 +89,19 @@ def record_fault(request):
         assert [name for name in found if found[name] != expected[name]] == []
 
     return record
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; what needs it is skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    flags += ["--disable-background-networking", "--disable-component-update"]
+    with sync_api.sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=found, args=flags)
+        except sync_api.Error as error:
+            pytest.skip(f"needs a Chromium: apt-get install chromium ({str(error).splitlines()[0]})")
+        yield started
+        started.close()

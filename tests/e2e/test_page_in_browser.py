@@ -1,7 +1,6 @@
 """The leaderboard's page in a real browser: what is shown, sorted, filtered and opened, and that nothing is fetched."""
 
 import re
-import shutil
 
 import pytest
 
@@ -13,21 +12,6 @@ sync_api = pytest.importorskip(
     reason="needs playwright and a Chromium: pip install -e '.[browser]'; apt-get install chromium",
 )
 pytestmark = pytest.mark.slow
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        except sync_api.Error as error:
-            pytest.skip(f"needs a Chromium: apt-get install chromium ({str(error).splitlines()[0]})")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,21 +17,7 @@ sync_api = pytest.importorskip(
 )
 pytestmark = pytest.mark.slow
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
 COUNT = 200  # images of each of three categories
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_api.sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        except sync_api.Error as error:
-            pytest.skip(f"needs a Chromium: apt-get install chromium ({str(error).splitlines()[0]})")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

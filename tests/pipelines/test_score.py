@@ -122,7 +122,7 @@ def test_folders_tars_parquet_shards_and_a_bucket_give_the_same(ray_session, s3_
             tmp_path / "runs" / "s3" / "predictions",
             {path: storage.read_bytes(f"s3://{BUCKET}/run/predictions/{path}")},
         )
-    assert frame_of(tmp_path / "runs" / "s3").equals(frame.assign(benchmark=frame["benchmark"]))
+    assert frame_of(tmp_path / "runs" / "s3").equals(frame)
 
 
 def test_what_comes_later_is_scored_alone(ray_session, images, folder, tmp_path, capfd):

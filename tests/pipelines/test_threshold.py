@@ -254,7 +254,7 @@ def test_another_run_must_have_the_same_settings(run, tmp_path):
             r"2 of 3 keys are not in the run \(the first: nowhere/1\); its keys",
         ),
         ("good.txt", " \n", "no keys in it"),
-        ("good.txt", b"\xff\xfe", "no text in UTF-8"),
+        ("good.txt", b"\xff\xfe", "not UTF-8 text"),
         ("good.csv", "name,label\na,1", "no column key in its first line, which is name, label"),
         ("good.csv", "key\nnew/a/4", r"1 of these images are labelled anomalous, not good \(the first: new/a/4\)"),
         ("good.csv", "key\ngood/b/broken", "none of these 1 images could be scored"),
@@ -294,7 +294,7 @@ def test_what_is_asked_for_is_looked_at_first(run, tmp_path):
         threshold("nowhere", "x", 0.05)
     with pytest.raises(ZsadError, match=r"no run and no file, and as a pattern it fits none of the run's 189 keys"):
         threshold(run[0], str(tmp_path), 0.05)  # a folder that is no run
-    with pytest.raises(ZsadError, match="labels.csv: cannot be read"):
+    with pytest.raises(ZsadError, match="labels.csv: no such file"):
         threshold(run[0], "*good/*", 0.05, labels_uri=str(tmp_path / "labels.csv"))
     assert not (tmp_path / "run" / "thresholds").exists()
 
