@@ -51,6 +51,15 @@ def ray_session(store_ports):
     ray.shutdown()
 
 
+@pytest.fixture(scope="module")
+def without_ray(store_ports):
+    """See tests.one_process; for all of a module's tests."""
+    from tests.one_process import one_process
+
+    with one_process():
+        yield
+
+
 @pytest.fixture
 def torch_restored():
     """For tests that train in this process: a training sets torch's threads and algorithms."""

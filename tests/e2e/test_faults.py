@@ -236,14 +236,14 @@ CAN_MOUNT = subprocess.run(["unshare", "-rm", "true"], check=False, capture_outp
 
 ON_A_SMALL_DISK = """
 import subprocess, sys
-from pipelines import evaluate, predict
+from pipelines import evaluate, models, predict
 from tests.e2e.conftest import SETTINGS
 from zsad_core.errors import ZsadError
 
 def mount(*options):
     subprocess.run(["mount", *options, "none", "disk"], check=True)
 
-evaluate.describe = predict._describe
+models.describe = predict._describe
 mount("-t", "tmpfs", "-o", "size=60k")
 try:
     evaluate.evaluate(sys.argv[1], "disk/run", SETTINGS, [])

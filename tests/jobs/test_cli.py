@@ -78,7 +78,7 @@ def test_wrong_calls_get_a_message(zsad, tmp_path, monkeypatch, arguments, statu
     assert os.listdir(tmp_path) == []
 
 
-def test_validate_names_every_bad_file(zsad, tmp_path, ray_session):
+def test_validate_names_every_bad_file(zsad, tmp_path, without_ray):
     draw_mvtec(str(tmp_path / "images"), ["grid", "pill"], normal=4, anomalous=4, size=64)
     own = ("--layout", "mvtec", "--name", "drawn")
     assert zsad("pack", *own, tmp_path / "images", tmp_path / "shards", "--shard-size", "5")[0] == 0
@@ -97,7 +97,7 @@ def test_validate_names_every_bad_file(zsad, tmp_path, ray_session):
     ]
 
 
-def test_reduce_prints_the_table_again(zsad, tmp_path, ray_session):
+def test_reduce_prints_the_table_again(zsad, tmp_path, without_ray):
     made_up_run(tmp_path)
     status, out, _ = zsad("reduce", tmp_path)
     assert status == 0 and out.rstrip().endswith(f"tables: {tmp_path}/metrics/table.md, table.csv, results.json")

@@ -7,7 +7,7 @@ from jobs import pack
 from pipelines.shards import list_shard_sets
 from zsad_core.benchmarks.table import OWN_KEYS, OWN_LAYOUTS, Category, benchmark_from_toml
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def draw(folder, *paths):

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import engine
 from tests.made_up_predictions import sample, write_run
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "map_units", lambda units, work, *, cpus=0.5: map(work, units))
+def run(tmp_path, without_ray):
     rng = np.random.default_rng(4)
     rows = [sample(rng, f"good/{i}", "nut", 0) for i in range(30)]
     rows += [sample(rng, f"new/{i}", "nut", i % 2) for i in range(40)]

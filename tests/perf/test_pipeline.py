@@ -33,7 +33,7 @@ def test_time_and_memory_of_a_command():
         measured("ls", "nothing")
 
 
-def test_packed_images_are_all_different(tmp_path, monkeypatch, ray_session):
+def test_packed_images_are_all_different(tmp_path, monkeypatch, without_ray):
     monkeypatch.setattr(pipeline, "DISTINCT", 3)
     monkeypatch.setattr(pipeline, "measured", lambda *arguments: main(list(arguments)))
     shards = pipeline.packed(str(tmp_path), 7, side=40, shard_size=4)

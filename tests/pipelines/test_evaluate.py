@@ -1,4 +1,4 @@
-"""Shards to tables on Ray: what changes a prediction and what must not, resuming, and samples that cannot be scored."""
+"""Shards to tables: what changes a prediction and what must not, resuming, and samples that cannot be scored."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,7 @@ import torch
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from pipelines import engine, predict, shards, storage
+from pipelines import engine, shards, storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
 from tests.drawn_source import draw_mvtec
@@ -33,12 +33,6 @@ QUICK = ScoringSettings(method="local-contrast", image_size=64)  # where the met
 CATEGORIES = ["grid", "pill", "wood"]
 
 
-@pytest.fixture(autouse=True)
-def described_here(monkeypatch):
-    """A worker that describes the model loads torch first, for many seconds; it does so in `run` and in tests/e2e."""
-    monkeypatch.setattr("pipelines.models.describe", predict._describe)
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
@@ -47,7 +41,7 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def packed(source, ray_session, tmp_path_factory):
+def packed(source, without_ray, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("shards"))
     pack(own_benchmark("drawn"), str(source), folder, shard_size=8)
     return folder
@@ -117,7 +111,7 @@ def test_tables_equal_plain_pandas(run):
     assert results["benchmarks"]["drawn"]["mean"]["pixel"]["aupro"]["value"] is not None
 
 
-def test_actors_and_order_change_no_byte(packed, run, settings, tmp_path):
+def test_the_order_of_shards_changes_no_byte(packed, run, settings, tmp_path):
     reordered = str(tmp_path / "shards")
     shutil.copytree(packed, reordered)
     manifest = storage.read_json(storage.join(reordered, "drawn", "manifest.json"))
@@ -125,7 +119,7 @@ def test_actors_and_order_change_no_byte(packed, run, settings, tmp_path):
     manifest["files"].reverse()
     storage.write_json(storage.join(reordered, "drawn", "manifest.json"), manifest)
     other = str(tmp_path / "run")
-    evaluate(reordered, other, settings, [settings.checkpoint], actors=2)
+    evaluate(reordered, other, settings, [settings.checkpoint], actors=1)
     assert files_below(other, "predictions", "metrics") == files_below(run, "predictions", "metrics")
 
 
@@ -257,7 +251,7 @@ def encoded(mode, size=(60, 40), kind="PNG", **options):
     return file.getvalue()
 
 
-def test_bad_samples_become_rows_that_say_why(settings, ray_session, tmp_path):
+def test_bad_samples_become_rows_that_say_why(settings, without_ray, tmp_path):
     source = tmp_path / "source"
     draw_mvtec(str(source), ["pill"], normal=3, anomalous=3, size=60)
     good, crack = source / "pill" / "test" / "good", source / "pill" / "test" / "crack"
@@ -326,7 +320,7 @@ def spoil_one_image(folder):
     storage.write_json(f"{folder}/manifest.json", manifest)
 
 
-def test_a_shard_without_any_good_image(ray_session, tmp_path):
+def test_a_shard_without_any_good_image(without_ray, tmp_path):
     good = tmp_path / "source" / "pill" / "test" / "good"
     good.mkdir(parents=True)
     for number in range(4):

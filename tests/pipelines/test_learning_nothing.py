@@ -19,7 +19,7 @@ SETTINGS = ScoringSettings(method="local-contrast", image_size=48)
 
 
 @pytest.fixture(scope="module")
-def packed(ray_session, tmp_path_factory):
+def packed(without_ray, tmp_path_factory):
     source, folder = (str(tmp_path_factory.mktemp(name)) for name in ("source", "shards"))
     draw_mvtec(source, ["wood"], normal=3, anomalous=3, size=64)
     pack(own_benchmark("drawn"), source, folder)

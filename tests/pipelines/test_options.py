@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pipelines import predict, storage
+from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
 from pipelines.predictions import prediction_uri, read_predictions
@@ -25,14 +25,8 @@ PUBLISHED = {"VisA": {"alpha": 0.35, "beta": 1.0, "pooling": 3}, "drawn": {"alph
 FILE = "test-00000-of-00001.parquet"
 
 
-@pytest.fixture(autouse=True)
-def described_here(monkeypatch):
-    """A worker that describes the model loads torch first, for many seconds."""
-    monkeypatch.setattr("pipelines.models.describe", predict._describe)
-
-
 @pytest.fixture(scope="module")
-def shards(ray_session, tmp_path_factory):
+def shards(without_ray, tmp_path_factory):
     source, folder = (tmp_path_factory.mktemp(name) for name in ("source", "shards"))
     draw_mvtec(str(source), ["wood"], normal=2, anomalous=2, size=98)
     for name in PUBLISHED:

@@ -16,7 +16,7 @@ from zsad_core.benchmarks.table import benchmark, own_benchmark
 from zsad_core.errors import ZsadError
 
 RNG = np.random.default_rng(3)
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def png(pixels, **options):

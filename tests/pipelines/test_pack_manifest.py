@@ -9,7 +9,7 @@ from tests.pipelines.test_pack import cookies, mask, packed_rows, photo, png, wr
 from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import ZsadError
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def test_files_with_the_same_bytes_are_a_remark(tmp_path):

@@ -38,7 +38,7 @@ def plain_check():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, ray_session):
+def run(tmp_path_factory, without_ray):
     folder = tmp_path_factory.mktemp("run")
     made_up_run(folder)
     reduce([str(folder)])
@@ -72,7 +72,7 @@ def test_everything_equals_plain_pandas_and_sklearn(run, plain_check, capsys):
     assert "import zsad_core" not in source and "from zsad_core" not in source and "pipelines" not in source
 
 
-def test_the_rule_of_the_runs_method_is_followed(run, plain_check, ray_session, tmp_path, capsys):
+def test_the_rule_of_the_runs_method_is_followed(run, plain_check, without_ray, tmp_path, capsys):
     """The text part alone; runs that do not name a rule are of versions that always fused."""
     results = {}
     for rule in ("fused", "text"):
@@ -85,7 +85,7 @@ def test_the_rule_of_the_runs_method_is_followed(run, plain_check, ray_session, 
     assert results["fused"]["MVTec-AD"]["mean"]["image"] != results["text"]["MVTec-AD"]["mean"]["image"]
 
 
-def test_a_rule_of_another_version_is_named(ray_session, tmp_path):
+def test_a_rule_of_another_version_is_named(without_ray, tmp_path):
     made_up_run(tmp_path, SETTINGS | {"image_score": "majority"})
     with pytest.raises(ZsadError, match="image_score is majority, which this version does not know: fused, text"):
         reduce([str(tmp_path)])
@@ -300,7 +300,7 @@ def shards_of(run, benchmark):
     return [file["name"] for file in json.loads((run / "run.json").read_text())["benchmarks"][benchmark]["files"]]
 
 
-def test_categories_too_small_for_intervals_stand_in_a_leaderboard(tmp_path, ray_session):
+def test_categories_too_small_for_intervals_stand_in_a_leaderboard(tmp_path, without_ray):
     runs = []
     for name in "ab":
         rng = np.random.default_rng(ord(name))
@@ -318,7 +318,7 @@ def test_categories_too_small_for_intervals_stand_in_a_leaderboard(tmp_path, ray
     assert {each["why"] for each in board["not_compared"]} == {"a category with too few images to tell"}
 
 
-def test_merged_tables_do_not_depend_on_the_order_or_the_places_of_the_runs(tmp_path, ray_session):
+def test_merged_tables_do_not_depend_on_the_order_or_the_places_of_the_runs(tmp_path, without_ray):
     rng = np.random.default_rng(3)
     levels = ["image", "pixel"]
 

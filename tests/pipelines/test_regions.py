@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import engine
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, read_predictions
 from pipelines.regions import REGIONS_SCHEMA, find_regions
 from tests.made_up_predictions import write_run
@@ -29,9 +28,8 @@ def made_row(key, category, codes, size=(60, 20), error=None):
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch):
-    """(run folder, rows, their maps); four files of 5, 5, 5 and 1 rows. The work is done in this process."""
-    monkeypatch.setattr(engine, "map_units", lambda units, work, *, cpus=0.5: map(work, units))
+def made(tmp_path, without_ray):
+    """(run folder, rows, their maps); four files of 5, 5, 5 and 1 rows."""
     rng = np.random.default_rng(2)
     maps = [(rng.integers(0, 9, (12, 10)) * 8000).astype(np.uint16) for _ in range(15)] + [
         np.zeros((12, 10), np.uint16)
@@ -162,15 +160,9 @@ def test_without_a_cut_it_is_said_what_to_do(made):
             find_regions(str(folder), cut)
 
 
-def test_a_damaged_map_is_named_and_leaves_no_stale_file(made, ray_session, monkeypatch):
-    """By Ray, which does the other files all the same."""
+def test_a_damaged_map_is_named_and_leaves_no_stale_file(made):
     folder, _, _ = made
     find_regions(str(folder), 0.8)
-    by_hand = [file.read_bytes() for file in files_of(folder)]
-    monkeypatch.undo()
-    shutil.rmtree(folder / "regions")
-    find_regions(str(folder), 0.8)
-    assert [file.read_bytes() for file in files_of(folder)] == by_hand
     uri = prediction_uri(str(folder), BENCHMARK, "test-00001-of-00004.parquet")
     rewrite(uri, lambda rows: rows[2].update(anomaly_map=b"x"))
     with pytest.raises(ZsadError, match="row '7': damaged map .*; remove the file") as raised:

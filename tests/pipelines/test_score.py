@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import predict, storage
+from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.originals import original_images
 from pipelines.score import score
@@ -27,12 +27,7 @@ from zsad_core.settings import ScoringSettings
 from zsad_core.tiling import assembled, tile_pixels, tiling_of
 
 QUICK = ScoringSettings(method="local-contrast", image_size=64)
-
-
-@pytest.fixture(autouse=True)
-def described_here(monkeypatch):
-    """See test_evaluate."""
-    monkeypatch.setattr("pipelines.models.describe", predict._describe)
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +79,7 @@ def assert_same_scores(frame, other):
         assert frame[name].equals(other[name]), name
 
 
-def test_folders_tars_parquet_shards_and_a_bucket_give_the_same(ray_session, s3_proxy, images, folder, tmp_path):
+def test_folders_tars_parquet_shards_and_a_bucket_give_the_same(s3_proxy, images, folder, tmp_path):
     first = quick(folder, tmp_path / "runs" / "folder")
     assert (first.there, first.images, first.not_scored) == (46, 46, 0)
     frame = frame_of(tmp_path / "runs" / "folder")
@@ -125,7 +120,7 @@ def test_folders_tars_parquet_shards_and_a_bucket_give_the_same(ray_session, s3_
     assert frame_of(tmp_path / "runs" / "s3").equals(frame)
 
 
-def test_what_comes_later_is_scored_alone(ray_session, images, folder, tmp_path, capfd):
+def test_what_comes_later_is_scored_alone(images, folder, tmp_path, capfd):
     run = tmp_path / "run"
     quick(folder, run)
     before = files_of(run)
@@ -142,7 +137,7 @@ def test_what_comes_later_is_scored_alone(ray_session, images, folder, tmp_path,
     assert "56 images, 10 of them new" in capfd.readouterr().err
 
 
-def test_only_what_is_missing_or_was_written_anew_is_done_again(ray_session, images, folder, tmp_path):
+def test_only_what_is_missing_or_was_written_anew_is_done_again(images, folder, tmp_path):
     run = tmp_path / "run"
     quick(folder, run)
     whole = files_of(run)
@@ -163,7 +158,7 @@ def test_only_what_is_missing_or_was_written_anew_is_done_again(ray_session, ima
     assert quick(tmp_path / "moved", run, name="archive").images == 0
 
 
-def test_what_cannot_be_scored_is_a_row_that_says_why(ray_session, images, folder, tmp_path, capfd):
+def test_what_cannot_be_scored_is_a_row_that_says_why(images, folder, tmp_path, capfd):
     content = images["pill/000.png"]
     write(folder, {"pill/cut.png": content[:300], "pill/empty.png": b"", "notes.txt": b"x", "pill/a.jpg": b"no image"})
     write_tar(folder / "pill.tar", {"1.png": content})
@@ -177,7 +172,7 @@ def test_what_cannot_be_scored_is_a_row_that_says_why(ray_session, images, folde
     assert "left out as no images: 1 .txt" in capfd.readouterr().err
 
 
-def test_other_settings_or_words_are_refused(ray_session, folder, tmp_path):
+def test_other_settings_or_words_are_refused(folder, tmp_path):
     run = tmp_path / "run"
     quick(folder, run, prompt="thing")
     for options in ({"prompt": "other"}, {"prompt": "thing", "tile": 32}):
@@ -190,7 +185,7 @@ def test_other_settings_or_words_are_refused(ray_session, folder, tmp_path):
         quick(folder, run, prompt="thing", prompts=str(tmp_path / "words.csv"))
 
 
-def test_sources_that_hold_nothing_or_the_same_twice(ray_session, images, tmp_path):
+def test_sources_that_hold_nothing_or_the_same_twice(images, tmp_path):
     with pytest.raises(ZsadError, match="nowhere: no such directory or file"):
         quick(tmp_path / "nowhere", tmp_path / "run")
     write(tmp_path / "texts", {"a.txt": b"x"})
@@ -204,14 +199,14 @@ def test_sources_that_hold_nothing_or_the_same_twice(ray_session, images, tmp_pa
         quick(tmp_path / "twice", tmp_path / "run", overlap=2)
 
 
-def test_a_run_within_its_archive_is_not_part_of_it(ray_session, images, tmp_path):
+def test_a_run_within_its_archive_is_not_part_of_it(images, tmp_path):
     write(tmp_path, {"pill/1.png": images["pill/000.png"]})
     for there in (1, 2):
         assert quick(tmp_path, tmp_path / "runs" / "first", name="own").there == there
         write(tmp_path, {"pill/2.png": images["pill/001.png"]})
 
 
-def test_the_original_images_are_found_again(ray_session, images, folder, tmp_path):
+def test_the_original_images_are_found_again(images, folder, tmp_path):
     write_tar(folder / "more.tar", {"nut/1.png": images["pill/003.png"]})
     run = tmp_path / "run"
     quick(folder, run)
@@ -226,7 +221,7 @@ def test_the_original_images_are_found_again(ray_session, images, folder, tmp_pa
     assert "pill/001.png" not in original_images(str(run), facts, "archive", first, hashes)
 
 
-def test_the_same_numbers_as_evaluate_and_how_sure_the_model_is(ray_session, settings, tmp_path):
+def test_the_same_numbers_as_evaluate_and_how_sure_the_model_is(settings, tmp_path):
     rows = rows_of("drawn", "pill", normal=4, anomalous=4)
     write_packed(tmp_path / "shards", "drawn", rows, shard_size=8)
     write(tmp_path / "archive", {f"{row['key']}.png": row["image"] for row in rows})
@@ -241,7 +236,7 @@ def test_the_same_numbers_as_evaluate_and_how_sure_the_model_is(ray_session, set
     assert 0 < np.mean(deviation) / 65535 < 0.5
 
 
-def test_tiles_are_scored_as_images_and_put_together(ray_session, tmp_path):
+def test_tiles_are_scored_as_images_and_put_together(tmp_path):
     """Each tile by the scorer alone; the image's score is that of the most suspicious one."""
     image = np.asarray(Image.open(io.BytesIO(rows_of("drawn", "wood", 0, 1, size=300)[0]["image"])).convert("RGB"))
     image = np.concatenate([image, image[:, ::-1]], axis=1)[:200]

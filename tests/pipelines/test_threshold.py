@@ -22,7 +22,7 @@ from zsad_core.map_codec import encode
 
 @pytest.fixture
 def here(monkeypatch):
-    """The work is done in this process: one test below has Ray do it."""
+    """The work is done in this process, in another order."""
 
     def map_units(units, work, *, cpus=0.5):
         yield from (work(unit) for unit in reversed(units))
@@ -338,14 +338,3 @@ def test_the_table_is_aligned_and_names_every_row(run):
         assert {(line + " " * 200)[end - 1 : end + 2] for line in text[1:5]} & {"   "} == set()
         assert all((line + "  ")[end : end + 2] == "  " for line in text[:5])
     assert text[-1].endswith("the probability that it is at most 5 %.")
-
-
-def test_ray_does_the_same(ray_session, tmp_path, monkeypatch):
-    rng = np.random.default_rng(3)
-    folder, _ = write(tmp_path / "run", {"one": rows_of(rng, "a", 30, 20) + rows_of(rng, "b", 20, 20)})
-    names = ("thresholds.json", "flagged.csv")
-    threshold(folder, "good/*", 0.05)
-    by_ray = {name: (tmp_path / "run/thresholds" / name).read_bytes() for name in names}
-    monkeypatch.setattr(engine, "map_units", lambda units, work: map(work, units))
-    threshold(folder, "good/*", 0.05)
-    assert {name: (tmp_path / "run/thresholds" / name).read_bytes() for name in names} == by_ray

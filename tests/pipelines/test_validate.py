@@ -17,7 +17,7 @@ from tests.drawn_source import draw_mvtec
 from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("without_ray")
 OWN = own_benchmark("drawn")
 SHARD = "drawn/test-00000-of-00002.parquet"
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines import engine
 from pipelines.report import sprites
 from pipelines.report.build import report
 from tests.pipelines.report.made_up_run import HOSTILE, failed, frame_of, made_up_rows, row_of, write_run
@@ -52,7 +51,7 @@ def pictures_of(index, folder, row):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, ray_session):
+def made(tmp_path_factory, without_ray):
     """(folder of the run, its rows, what `report` returned); another run's scores stand beside."""
     folder = tmp_path_factory.mktemp("made")
     found = made_up_rows()
@@ -65,12 +64,6 @@ def made(tmp_path_factory, ray_session):
     write_run(folder / "other", others)
     result = report(str(folder / "run"), str(folder / "other"), str(folder / "report"), None, 64)
     return folder, found, result
-
-
-@pytest.fixture
-def without_ray(monkeypatch):
-    """Units of work are done here, one after another: what Ray adds is shown by `made`."""
-    monkeypatch.setattr(engine, "map_units", lambda units, work: map(work, units))
 
 
 def test_the_index_holds_what_pandas_reads(made):
