@@ -12,12 +12,14 @@ help:
 
 install: $(INSTALLED)
 
+# Compiled now: Ray starts many processes, and each would compile what it imports where Python is told to keep no
+# compiled files, as in many containers.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet uv
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --editable '.[test]'
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --editable '.[test]'
 	@touch $@
 
 demo: install

@@ -24,7 +24,7 @@ OPTIONS = ["--method", "local-contrast", "--image-size", "160"]
 def zsad(*arguments):
     """Run `zsad ...`; returns (exit status, standard output, standard error)."""
     command = [os.path.join(os.path.dirname(sys.executable), "zsad"), *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
