@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
 import os
 import re
 import sys
+
+import shtab
 
 from pipelines import interrupt
 from pipelines.storage import without_credentials
@@ -27,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="zsad", description="Zero-shot anomaly detection: leaderboards and inspection archives at scale."
     )
+    parser.add_argument("--version", action="version", version=f"zsad {importlib.metadata.version('zsad')}")
+    shtab.add_argument_to(parser, "--print-completion", help="a script for the shell: zsad --print-completion bash")
     jobs = parser.add_subparsers(dest="job", required=True, metavar="COMMAND")
     parsers = {}
     for name in JOBS:

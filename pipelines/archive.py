@@ -243,8 +243,8 @@ def _table(uri: str, columns: list[str] | None = None) -> pa.Table:
 def units_of(run: str) -> Iterator[dict[str, Any]]:
     """The units of a run in their order: `file_name` of the predictions, `rows`, `images` (their rows as bytes), `sha256`
     of what these say."""
-    for number, table in _tables(run):
-        table = table.combine_chunks()
+    for number, chunked in _tables(run):
+        table = chunked.combine_chunks()
         units = table["unit"].to_pylist()
         start = 0
         for unit, of_unit in groupby(units):

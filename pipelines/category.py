@@ -190,10 +190,10 @@ def _moved(
         (shard, {subset: members[rows] for subset, members in subsets.items()}) for shard, rows in rows_of.items()
     ]
     rows_of_parts = parts_of([*rows_of.values()])
-    for rows, part in zip(
+    for rows_of_shards, part in zip(
         rows_of_parts, engine.in_order(f"influence in {category}", _moved_part, parts_of(chosen), category, whole)
     ):
-        rows = np.concatenate(rows)
+        rows = np.concatenate(rows_of_shards)
         for subset, members in subsets.items():
             for name, values in part[subset].items():
                 moved[subset][name][rows[members[rows]]] = values

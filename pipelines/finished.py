@@ -6,6 +6,7 @@ Benchmarks or an archive: all that is asked of the folder is `run.json` with set
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -21,7 +22,7 @@ from zsad_core.map_codec import decode, dequantise
 
 _PARTITION = "benchmark="
 MAP_COLUMNS = ["anomaly_map", "map_height", "map_width"]
-_SMALL = ["key", "category", "label", "score", "error"]
+_OF_EVERY_IMAGE = ("key", "category", "label", "score")
 
 
 class PredictionFile(NamedTuple):
@@ -70,14 +71,14 @@ def prediction_files(run_uri: str) -> list[PredictionFile]:
     return found
 
 
-def read_images(files: list[PredictionFile], label: str) -> pd.DataFrame:
+def read_images(files: list[PredictionFile], label: str, more: Sequence[str] = ()) -> pd.DataFrame:
     """A row an image, in the order of the files, without its map; what takes long shows its progress as `label`.
 
     Columns: benchmark, category, key, score (NaN where the image could not be scored), label (0 normal, 1 anomalous,
-    NaN unknown), file (number of the prediction file), row (in that file). ZsadError where a file is damaged, or an
-    image has neither a score nor an error.
+    NaN unknown), file (number of the prediction file), row (in that file), and `more` of the prediction's. ZsadError
+    where a file is damaged, or an image has neither a score nor an error.
     """
-    units = [{"name": file.uri, "file": number} for number, file in enumerate(files)]
+    units = [{"name": file.uri, "file": number, "more": more} for number, file in enumerate(files)]
     progress, tables = engine.Progress(label, len(units), "files", patience=2), {}
     for unit in engine.map_units(units, _read_small):
         table, benchmark = unit["table"], files[unit["file"]].benchmark
@@ -90,7 +91,7 @@ def read_images(files: list[PredictionFile], label: str) -> pd.DataFrame:
 
 def _read_small(unit: dict) -> dict:
     """Ray task: `table`, what `read_images` has of one file but for the benchmark."""
-    table = read_predictions(unit["name"], _SMALL)
+    table = read_predictions(unit["name"], [*dict.fromkeys((*_OF_EVERY_IMAGE, "error", *unit["more"]))])
     failed = pc.is_valid(table["error"])
     bad = pc.invert(pc.or_(failed, pc.fill_null(pc.is_finite(table["score"]), False)))
     if pc.any(bad).as_py():
@@ -98,8 +99,8 @@ def _read_small(unit: dict) -> dict:
         raise ZsadError(
             f"{unit['name']}: row {key!r} has no finite score and no error; remove the file and make it again"
         )
-    score = pc.if_else(failed, pa.scalar(math.nan), table["score"])
-    columns = {name: table[name] for name in ("key", "category", "label")} | {"score": score}
+    columns = {name: table[name] for name in (*_OF_EVERY_IMAGE, *unit["more"])}
+    columns["score"] = pc.if_else(failed, pa.scalar(math.nan), table["score"])
     columns |= {"file": _repeated(table, unit["file"]), "row": pa.array(range(len(table)))}
     return {"file": unit["file"], "table": pa.table(columns)}
 

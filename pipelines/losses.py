@@ -15,7 +15,7 @@ CSV, PLOT = "losses.csv", "losses.svg"
 
 def losses_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """One line an epoch with all the digits of every value; the seconds stand last: only they differ between runs."""
-    columns = list(dict.fromkeys(name for row in rows for name in row if name != "seconds")) + ["seconds"]
+    columns = [*dict.fromkeys(name for row in rows for name in row if name != "seconds"), "seconds"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -186,8 +186,9 @@ class Backbone(nn.Module):
         embeddings = torch.cat([start, branches.flatten(1, 2)], dim=1) + self.clip.positional_embedding[position]
         blocks = self.clip.transformer.resblocks
         with self._precision(), sdpa_kernel(KERNELS_FOR_TEXTS):
-            for hidden in towers.states(blocks, embeddings, seen, deep, self._through_text_block):
-                pass  # the last is what counts
+            states = towers.states(blocks, embeddings, seen, deep, self._through_text_block)
+            for hidden in states:  # noqa: B007, the last is what counts
+                pass
         branches_begin = common + length * torch.arange(count, device=start.device)
         at_end = branches_begin + ends.to(start.device, non_blocking=True)
         hidden = hidden[torch.arange(texts, device=start.device)[:, None], at_end]

@@ -51,7 +51,7 @@ def figure(panels: list[Panel], caption: list[str]) -> Image.Image:
         if panel.scale:
             _draw_scale(canvas, draw, (left, below + 10), panel_width, panel.scale)
         left += panel_width + _GAP
-    for number, (piece, size) in enumerate(lines):
+    for piece, size in lines:
         draw.text((_MARGIN, text_top), piece, _INK if size == _LARGE else _SOFT, _font(size))
         text_top += size + 8
     return canvas

@@ -135,7 +135,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         return image
     low, high = (bound([bound(strip) for strip in _strips(image)]).item() for bound in (np.min, np.max))
     if image.mode == "F":
-        if not (0 <= low and high <= 255):
+        if not (low >= 0 and high <= 255):
             raise ImageError(f"floating point pixels from {low:g} to {high:g}; 0 to 1 or 0 to 255 can be read")
         scaled = (strip * 255 if high <= 1 else strip for strip in _strips(image))
     else:

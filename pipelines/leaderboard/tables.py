@@ -49,10 +49,11 @@ def leaderboard_markdown(leaderboard: dict) -> str:
 
 
 def _entries(leaderboard: dict) -> str:
-    rows = []
-    for entry in leaderboard["entries"]:
-        if entry["kind"] == "run":
-            rows.append([escape(entry["name"]), escape(entry["made_by"]), str(len(entry["runs"]))])
+    rows = [
+        [escape(entry["name"]), escape(entry["made_by"]), str(len(entry["runs"]))]
+        for entry in leaderboard["entries"]
+        if entry["kind"] == "run"
+    ]
     return markdown_table(["Method", "Made by", "Runs"], rows, 2)
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from pipelines import engine, lock, storage
-from pipelines.finished import PredictionFile, prediction_files, read_facts
+from pipelines.finished import PredictionFile, prediction_files, read_facts, read_images
 from pipelines.report import sprites
 from pipelines.report.cuts import SOURCES, starting_cuts
 from pipelines.report.index import index_script, report_index
 from pipelines.report.page import report_page
-from pipelines.report.rows import add_other_run, read_rows
+from pipelines.report.rows import COLUMNS, add_other_run
 from zsad_core.errors import UsageError, ZsadError
 
 SIZES = (32, 512)
@@ -47,10 +47,11 @@ def report(run_uri: str, other_uri: str | None, out: str, top: int | None, size:
     if top is not None and top < 0:
         raise UsageError(f"--top {top}: at least 0 is needed")
     facts, files = read_facts(run_uri), prediction_files(run_uri)
-    rows = read_rows(files, "rows")
+    rows = read_images(files, "rows", COLUMNS)
     cuts = starting_cuts(run_uri, facts["settings"], rows)
     if other_uri:
-        rows = add_other_run(rows, read_rows(prediction_files(other_uri), "rows of the other run"))
+        others = read_images(prediction_files(other_uri), "rows of the other run", ["sha256"])
+        rows = add_other_run(rows, others)
         if rows["other"].isna().all():
             raise ZsadError(f"{other_uri}: no image of {run_uri} was scored there")
     with lock.held(out):
@@ -96,10 +97,8 @@ def _scale(out: str, files: list[PredictionFile], rows: pd.DataFrame) -> list[fl
         return [float(low), float(high)]
     ranked = rows.index[rows["score"].notna()].to_numpy()[np.argsort(rows["score"].dropna().to_numpy(), kind="stable")]
     chosen = ranked[np.unique(np.linspace(0, len(ranked) - 1, SCALE_IMAGES).round().astype(int))] if len(ranked) else []
-    in_file = rows.groupby("file").cumcount()
     units = [
-        {"name": files[file].uri, "rows": in_file.loc[of_file.index].tolist()}
-        for file, of_file in rows.loc[chosen].groupby("file")
+        {"name": files[file].uri, "rows": of_file["row"].tolist()} for file, of_file in rows.loc[chosen].groupby("file")
     ]
     progress, values = engine.Progress("scale of the maps", len(units), "files", patience=2), []
     for unit in engine.map_units(units, sprites.measure_maps):

@@ -27,7 +27,7 @@ _ABOVE = re.compile("[\U00010000-\U0010ffff]")
 def report_index(rows: pd.DataFrame, cuts: dict[tuple[str, str], Start], pictures: pd.DataFrame) -> dict[str, Any]:
     """The columns and what they are coded by, as plain JSON values.
 
-    `rows`: what read_rows gives, with or without another run beside them; `cuts`: of every (benchmark, category);
+    `rows`: what finished.read_images gives with COLUMNS, with or without another run beside them; `cuts`: of every (benchmark, category);
     `pictures`: cell, width, height and flags of rows, by the rows' numbers. "columns" holds little-endian arrays in
     base64: score and other float64 (NaN: none), std and apart float32, label uint8 (UNKNOWN), group and defect uint16
     (places in "groups" and "defects"), cell uint16 (NO_PICTURE), width and height uint16, flags uint8. A key is the
@@ -76,7 +76,8 @@ def _front_coded(keys: Iterable[str]) -> tuple[list[int], list[str]]:
     shared, rest, last = [], [], ""
     for key in keys:
         # JavaScript counts characters above U+FFFF as two: what is shared ends before them.
-        length = len(_ABOVE.split(os.path.commonprefix([last[:_MOST_SHARED], key]), maxsplit=1)[0])
+        same = os.path.commonprefix([last[:_MOST_SHARED], key])  # noqa: RUF071, characters are what is counted
+        length = len(_ABOVE.split(same, maxsplit=1)[0])
         shared.append(length)
         rest.append(key[length:])
         last = key

@@ -1,6 +1,7 @@
 """`zsad train` interrupted and killed, all of it and its worker alone: it ends as a training that nothing disturbed."""
 
 import argparse
+import contextlib
 import os
 import re
 import shlex
@@ -71,10 +72,8 @@ def runs(process_id):
 
 
 def end(process_id):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process_id, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def workers(process):

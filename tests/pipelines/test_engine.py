@@ -35,8 +35,7 @@ def test_errors_of_tasks_come_out_as_they_were_when_all_others_are_done(monkeypa
     monkeypatch.setattr(engine, "TASKS", tasks)
     done = []
     with pytest.raises(ZsadError) as caught:
-        for row in engine.map_units(units(6), work):
-            done.append(row["value"])
+        done.extend(row["value"] for row in engine.map_units(units(6), work))
     assert str(caught.value) == "file 4: ValueError: so\nfile x, row 3: do this"
     assert sorted(done) == [0, 1, 2, 5]
 

@@ -243,10 +243,8 @@ def encoded(mode, size=(60, 40), kind="PNG", **options):
     pixels = np.random.default_rng(3).integers(0, 255, (size[1], size[0], 4), dtype=np.uint8)
     image = Image.fromarray(pixels, "RGBA")
     file = io.BytesIO()
-    if mode == "I;16":
-        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
-    else:
-        image = image.convert(mode)
+    deep = mode == "I;16"
+    image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257) if deep else image.convert(mode)
     image.save(file, kind, **options)
     return file.getvalue()
 

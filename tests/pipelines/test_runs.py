@@ -87,7 +87,7 @@ ELSEWHERE = {"HeadCT": HEADCT | {"files": [FILE | {"name": "../../x.parquet"}]}}
 )
 def test_a_run_json_that_is_none(tmp_path, content):
     (tmp_path / "run.json").write_text(json.dumps(content))
-    for use in (lambda run: read_run(run), lambda run: open_run(run, SETTINGS, BENCHMARKS, "shards")):
+    for use in (read_run, lambda run: open_run(run, SETTINGS, BENCHMARKS, "shards")):
         with pytest.raises(ZsadError, match="run.json: not what `zsad evaluate` wrote"):
             use(str(tmp_path))
 

@@ -84,9 +84,7 @@ def test_folders_tars_parquet_shards_and_a_bucket_give_the_same(s3_proxy, images
     assert (first.there, first.images, first.not_scored) == (46, 46, 0)
     frame = frame_of(tmp_path / "runs" / "folder")
     assert list(frame.index) == sorted(images)
-    assert {key: row for key, row in frame["sha256"].items()} == {
-        key: hashlib.sha256(content).hexdigest() for key, content in images.items()
-    }
+    assert frame["sha256"].to_dict() == {key: hashlib.sha256(content).hexdigest() for key, content in images.items()}
     assert frame["category"].tolist() == [key.split("/")[0] for key in frame.index]
     assert (frame["height"] == 48).all() and frame["label"].isna().all() and frame["error"].isna().all()
 

@@ -186,7 +186,7 @@ def test_precision_comes_from_the_labels_that_are_known(run, tmp_path):
 
 def test_good_images_named_in_files(run, tmp_path):
     folder, frame = run
-    keys = good_of(frame)["key"].tolist() + ["good/b/broken"]
+    keys = [*good_of(frame)["key"], "good/b/broken"]
     by_pattern = threshold(folder, "*good/*", 0.05)
     (tmp_path / "good.txt").write_text("\r\n".join(keys[:-1]) + "\n\n" + keys[-1])
     pd.DataFrame({"why": "seen", "key": keys}).to_csv(tmp_path / "good.csv")

@@ -47,7 +47,7 @@ def test_a_colour_is_the_place_of_its_value_on_the_scale(value, low, high):
 def test_the_shared_range_covers_all_maps():
     maps = [np.array([[100, 200]], np.uint16), np.array([[50], [65535]], np.uint16)]
     assert heat_maps.value_range(maps) == (50 / 65535, 1.0)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="empty"):
         heat_maps.value_range([])
 
 

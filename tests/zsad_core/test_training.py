@@ -102,9 +102,7 @@ def test_early_stopping(values, end, best):
 
 def test_a_stage_ends_by_the_rule_with_its_best_weights():
     training = trainer([[0.5, 0.9, 0.8, 0.7, 0.6, 0.5]], (stage(judged_by="pixel"),))
-    weights = []
-    for _ in training.epochs():
-        weights.append(training.model.weight.detach().clone())
+    weights = [training.model.weight.detach().clone() for _ in training.epochs()]
     assert [row["best"] for row in training.rows] == [True, True, False, False, False, False]
     assert torch.equal(training.model.weight, weights[1]) and not torch.equal(weights[1], weights[5])
     assert training.kept_row(1)["epoch"] == 2

@@ -73,7 +73,7 @@ def test_entries_of_seeds_are_compared_by_their_mean_influence(make):
     assert [entry["name"] for entry in board["entries"]] == ["bayes-pfl (518 pixels)", "bayes-pfl (224 pixels)"]
     of_a = [influence_of(run, "our line", "image_ap") for run in first]
     of_b = influence_of(other, "our line", "image_ap")
-    strata = [(of_a[0][c][l] + of_a[1][c][l]) / 2 - of_b[c][l] for c in of_b for l in of_b[c]]
+    strata = [(of_a[0][c][label] + of_a[1][c][label]) / 2 - of_b[c][label] for c in of_b for label in of_b[c]]
     variance, freedom = variance_and_freedom(strata)
     found = compared(board, "our line", "image", "ap")
     assert found["high"] - found["low"] == pytest.approx(stats.t.ppf(0.975, freedom) * math.sqrt(variance))

@@ -325,7 +325,7 @@ ODD_NAMES = [
 
 
 def test_categories_of_any_name_come_back_from_csv_and_break_no_table(tmp_path):
-    run = write_run(tmp_path / "r", {"our | <b>set</b>": (("image",), {name: (3, 3) for name in ODD_NAMES})})
+    run = write_run(tmp_path / "r", {"our | <b>set</b>": (("image",), dict.fromkeys(ODD_NAMES, (3, 3)))})
     board = leaderboard([f"@1 | \n<i> {HOSTILE}={run}"])
     rows = list(csv.DictReader(io.StringIO(leaderboard_csv(board), newline="")))
     assert {row["category"] for row in rows} == {"", *ODD_NAMES}  # as they are: nothing is taken from a name

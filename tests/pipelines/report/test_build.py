@@ -43,8 +43,8 @@ def pictures_of(index, folder, row):
     file = np.repeat(np.arange(len(index["files"])), index["files"])[row]
     columns, lines = index["sheet"]
     sheet, cell = divmod(int(column(index, "cell", "<u2")[row]), columns * lines)
-    with Image.open(folder / f"{index['names'][file]}-{sheet}.webp") as content:
-        content = content.convert("RGB")
+    with Image.open(folder / f"{index['names'][file]}-{sheet}.webp") as image:
+        content = image.convert("RGB")
     width, height = (int(column(index, name, "<u2")[row]) for name in ("width", "height"))
     x, y = cell % columns * 2 * index["size"], cell // columns * index["size"]
     return [content.crop((left, y, left + width, y + height)) for left in (x, x + index["size"])]
@@ -194,13 +194,10 @@ def test_damaged_images_and_maps_cost_their_own_picture_alone(tmp_path, without_
     rng = np.random.default_rng(1)
     rows = [row_of(rng, f"{number}.png", "nut", None, 0.5) for number in range(3)]
     rows[0]["anomaly_map"] = b"no map"
-    rows[1] |= {"score": float("nan")}
     write_run(tmp_path / "run", {"parts": rows}, tmp_path / "shards")
     report(str(tmp_path / "run"), None, str(tmp_path / "out"), None, 32)
-    index = read_index(tmp_path / "out")
-    assert column(index, "cell", "<u2").tolist() == [0xFFFF, 0xFFFF, 0] and index["errors"] == [
-        "its score is missing or not finite"
-    ]
+    cells = column(read_index(tmp_path / "out"), "cell", "<u2").tolist()
+    assert cells[0] == 0xFFFF and sorted(cells[1:]) == [0, 1]
 
 
 def test_nothing_on_the_page_tells_where_the_run_lies(made):
@@ -219,4 +216,9 @@ def test_wrong_calls_are_refused(tmp_path, without_ray):
     write_run(tmp_path / "elsewhere", {"others": made_up_rows(count=3)["parts"]})
     with pytest.raises(ZsadError, match="no image of .*run was scored there"):
         report(run, str(tmp_path / "elsewhere"), str(tmp_path / "out"), None, 64)
+    rows = made_up_rows(count=3)["parts"]
+    rows[1] |= {"score": float("nan"), "error": None}
+    write_run(tmp_path / "scoreless", {"parts": rows})
+    with pytest.raises(ZsadError, match=f"row '{rows[1]['key']}' has no finite score and no error; remove the file"):
+        report(str(tmp_path / "scoreless"), None, str(tmp_path / "out"), None, 64)
     assert not (tmp_path / "out").exists()

@@ -86,10 +86,8 @@ def _draw_category(
 def _damaged(rng: Rng, surface: Surface, first: int) -> tuple[str, Array, Array]:
     """The surface with the kind of defect whose turn it is, or with the next that can be seen on it."""
     kinds = world.kinds_for(surface)
-    for turn in itertools.count(first):
-        kind = kinds[turn % len(kinds)]
-        if found := world.damage(rng, surface, kind):
-            return kind, *found
+    turns = (kinds[turn % len(kinds)] for turn in itertools.count(first))
+    return next((kind, *found) for kind in turns if (found := world.damage(rng, surface, kind)))
 
 
 def _save(pixels: Array, folder: str, name: str) -> None:
