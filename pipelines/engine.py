@@ -26,6 +26,7 @@ RETRIES = 3  # of a unit whose process or machine dies
 TASKS = 1000  # Ray Data takes some 20 ms of the driver for each: more units than that go several to a task
 # Units that Ray Data has at once: each costs it 3 ms and 10 to 20 KB of the driver before the first is done.
 WAVE = 8192
+FEW = 8  # units of a second's work that are best done here: Ray takes ten before its first task
 _T = TypeVar("_T")
 
 
@@ -56,8 +57,8 @@ def start() -> None:
             _start_here(address="local", include_dashboard=False, **quiet)
 
 
-def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 0.5) -> Iterator[dict]:
-    """Yield `work(unit)` for every unit, in the order in which they finish, in Ray tasks.
+def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 0.5, few: int = 0) -> Iterator[dict]:
+    """Yield `work(unit)` for every unit, in the order in which they finish, in Ray tasks; here where there are only `few`.
 
     `work` and its results travel between processes: plain values, small results. Errors are raised as `stream` does.
     """
@@ -75,7 +76,7 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
     def graph(dataset: ray.data.Dataset) -> ray.data.Dataset:
         return dataset.map(guarded(work_through), num_cpus=cpus, max_retries=RETRIES)
 
-    for row in _stream(rows, graph, failures):
+    for row in _stream(rows, graph, failures) if len(units) > few else _here(rows, work_through):
         for result in pickle.loads(row["done"]):
             if "failure" in result:
                 failures.append(result["failure"])
@@ -83,6 +84,12 @@ def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 
                 del result["number"]
                 yield result
     _raise(failures)
+
+
+def _here(rows: list[dict], work: Callable[[dict], dict]) -> Iterator[dict]:
+    for row in rows:
+        interrupt.check()
+        yield work({**row, "isolated": False})
 
 
 def _names(group: list[dict]) -> str:

@@ -80,7 +80,7 @@ def read_images(files: list[PredictionFile], label: str, more: Sequence[str] = (
     """
     units = [{"name": file.uri, "file": number, "more": more} for number, file in enumerate(files)]
     progress, tables = engine.Progress(label, len(units), "files", patience=2), {}
-    for unit in engine.map_units(units, _read_small):
+    for unit in engine.map_units(units, _read_small, few=engine.FEW):
         table, benchmark = unit["table"], files[unit["file"]].benchmark
         tables[unit["file"]] = table.append_column("benchmark", _repeated(table, benchmark))
         progress.advance(1)
@@ -116,7 +116,7 @@ def map_peaks(images: pd.DataFrame, files: list[PredictionFile], label: str) -> 
         for number, rows in images.reset_index(drop=True).groupby("file")
     ]
     progress, peaks = engine.Progress(label, len(units), "files", patience=2), np.full(len(images), np.nan)
-    for unit in engine.map_units(units, _read_peaks):
+    for unit in engine.map_units(units, _read_peaks, few=engine.FEW):
         peaks[unit["places"]] = unit["peaks"]
         progress.advance(1)
     return peaks

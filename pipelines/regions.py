@@ -70,7 +70,7 @@ def find_regions(run_uri: str, cut: float | None = None) -> Found:
     with lock.held(folder):
         _remove_others(folder, {unit["regions"] for unit in units})
         progress, found = engine.Progress("regions", len(units), "files"), Found(0, 0, 0, 0)
-        for unit in engine.map_units(units, _regions_of_file, cpus=1):
+        for unit in engine.map_units(units, _regions_of_file, cpus=1, few=engine.FEW):
             found = Found(*(a + b for a, b in zip(found, unit["found"])))
             progress.advance(1)
     return found

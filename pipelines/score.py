@@ -117,7 +117,7 @@ def _say(update: archive.Update) -> None:
 def _summary(there: int, done: list[dict]) -> Scored:
     images, errors, not_scored, highest = 0, [], 0, []
     units = [{"name": unit["predictions"]} for unit in done]
-    for part in engine.map_units(units, _of_file) if units else ():
+    for part in engine.map_units(units, _of_file, few=engine.FEW) if units else ():
         images += part["rows"]
         not_scored += part["not_scored"]
         errors = sorted([*errors, *map(tuple, part["errors"])])[:SHOWN]

@@ -23,8 +23,16 @@ def test_units_come_back_once_each_however_many_share_a_task_or_a_wave(monkeypat
     assert all([*row] == ["squared"] for row in done)
 
 
-@pytest.mark.parametrize("tasks", [2, engine.TASKS])
-def test_errors_of_tasks_come_out_as_they_were_when_all_others_are_done(monkeypatch, tasks):
+def test_few_units_are_done_here():
+    def work(unit):
+        return {"process": os.getpid()}
+
+    assert {row["process"] for row in engine.map_units(units(3), work, few=3)} == {os.getpid()}
+    assert os.getpid() not in {row["process"] for row in engine.map_units(units(4), work, few=3)}
+
+
+@pytest.mark.parametrize(("tasks", "few"), [(2, 0), (engine.TASKS, 0), (2, 6)])
+def test_errors_of_tasks_come_out_as_they_were_when_all_others_are_done(monkeypatch, tasks, few):
     def work(unit):
         if unit["value"] == 3:
             raise ZsadError("file x, row 3: do this")
@@ -35,7 +43,7 @@ def test_errors_of_tasks_come_out_as_they_were_when_all_others_are_done(monkeypa
     monkeypatch.setattr(engine, "TASKS", tasks)
     done = []
     with pytest.raises(ZsadError) as caught:
-        done.extend(row["value"] for row in engine.map_units(units(6), work))
+        done.extend(row["value"] for row in engine.map_units(units(6), work, few=few))
     assert str(caught.value) == "file 4: ValueError: so\nfile x, row 3: do this"
     assert sorted(done) == [0, 1, 2, 5]
 

@@ -24,7 +24,7 @@ from zsad_core.map_codec import encode
 def here(monkeypatch):
     """The work is done in this process, in another order."""
 
-    def map_units(units, work, *, cpus=0.5):
+    def map_units(units, work, **_):
         yield from (work(unit) for unit in reversed(units))
 
     monkeypatch.setattr(engine, "map_units", map_units)
