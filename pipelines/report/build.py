@@ -101,7 +101,7 @@ def _scale(out: str, files: list[PredictionFile], rows: pd.DataFrame) -> list[fl
         {"name": files[file].uri, "rows": of_file["row"].tolist()} for file, of_file in rows.loc[chosen].groupby("file")
     ]
     progress, values = engine.Progress("scale of the maps", len(units), "files", patience=2), []
-    for unit in engine.map_units(units, sprites.measure_maps):
+    for unit in engine.map_units(units, sprites.measure_maps, few=engine.FEW):
         values += unit["values"]
         progress.advance(1)
     if not values:

@@ -2,16 +2,14 @@
 
 import pytest
 
-from pipelines import engine
 from tests.pipelines.report.made_up_run import made_up_rows, write_run
 
 
 @pytest.fixture
-def rows(tmp_path, monkeypatch):
+def rows(tmp_path, monkeypatch, without_ray):
     rows = made_up_rows(count=4)["parts"]
     write_run(tmp_path / "run", {"parts": rows}, tmp_path / "shards")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engine, "map_units", lambda units, work: map(work, units))  # Ray's part: test_build
     return rows
 
 
