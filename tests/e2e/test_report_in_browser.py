@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from pipelines import engine
 from pipelines.report.build import report
+from tests.one_process import one_process
 from tests.pipelines.report.made_up_run import HOSTILE, frame_of, made_up_rows, write_run
 
 sync_api = pytest.importorskip(
@@ -29,8 +29,7 @@ def made(tmp_path_factory):
     rng = np.random.default_rng(2)
     others = {name: [row | {"score": float(rng.uniform())} for row in rows] for name, rows in found.items()}
     write_run(folder / "other", others)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "map_units", lambda units, work: map(work, units))
+    with one_process():
         report(str(folder / "run"), str(folder / "other"), str(folder / "report"), None, 48)
     rows = frame_of(folder / "run")
     return folder / "report", rows.assign(other=frame_of(folder / "other").score)
