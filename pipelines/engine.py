@@ -58,7 +58,7 @@ def start() -> None:
 
 
 def map_units(units: list[dict], work: Callable[[dict], dict], *, cpus: float = 0.5, few: int = 0) -> Iterator[dict]:
-    """Yield `work(unit)` for every unit, in the order in which they finish, in Ray tasks; here where there are only `few`.
+    """Yield `work(unit)` for every unit, in the order in which they finish, in Ray tasks; up to `few` units here.
 
     `work` and its results travel between processes: plain values, small results. Errors are raised as `stream` does.
     """

@@ -90,7 +90,7 @@ def read_images(files: list[PredictionFile], label: str, more: Sequence[str] = (
 
 
 def _read_small(unit: dict) -> dict:
-    """Ray task: `table`, what `read_images` has of one file but for the benchmark."""
+    """`table`, what `read_images` has of one file but for the benchmark."""
     table = read_predictions(unit["name"], [*dict.fromkeys((*_OF_EVERY_IMAGE, "error", *unit["more"]))])
     failed = pc.is_valid(table["error"])
     bad = pc.invert(pc.or_(failed, pc.fill_null(pc.is_finite(table["score"]), False)))

@@ -32,7 +32,8 @@ def starting_cuts(run_uri: str, settings: dict, rows: pd.DataFrame) -> dict[tupl
     """(benchmark, category) -> its cut: of `zsad threshold` where that gave one, else that of the highest F1 where
     there are normal and anomalous images, else the quantile SHARE of all scores.
 
-    `rows`: what finished.read_images gives. ZsadError where thresholds.json is damaged or of other settings than the run.
+    `rows`: what finished.read_images gives. ZsadError where thresholds.json is damaged, or of other settings than the
+    run.
     """
     known = read_cuts(run_uri, settings, "score")
     cuts = {}

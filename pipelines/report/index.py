@@ -27,12 +27,13 @@ _ABOVE = re.compile("[\U00010000-\U0010ffff]")
 def report_index(rows: pd.DataFrame, cuts: dict[tuple[str, str], Start], pictures: pd.DataFrame) -> dict[str, Any]:
     """The columns and what they are coded by, as plain JSON values.
 
-    `rows`: what finished.read_images gives with COLUMNS, with or without another run beside them; `cuts`: of every (benchmark, category);
-    `pictures`: cell, width, height and flags of rows, by the rows' numbers. "columns" holds little-endian arrays in
-    base64: score and other float64 (NaN: none), std and apart float32, label uint8 (UNKNOWN), group and defect uint16
-    (places in "groups" and "defects"), cell uint16 (NO_PICTURE), width and height uint16, flags uint8. A key is the
-    first `shared` (uint8) characters of the one before it and its own "rest". Rows of a file stand together: "files"
-    has how many. "failed": [row, place in "errors"] of what could not be scored. Columns that say nothing are left out.
+    `rows`: what finished.read_images gives with rows.COLUMNS, with or without another run beside them; `cuts`: of every
+    (benchmark, category); `pictures`: cell, width, height and flags of rows, by the rows' numbers. "columns" holds
+    little-endian arrays in base64: score and other float64 (NaN: none), std and apart float32, label uint8 (UNKNOWN),
+    group and defect uint16 (places in "groups" and "defects"), cell uint16 (NO_PICTURE), width and height uint16, flags
+    uint8. A key is the first `shared` (uint8) characters of the one before it and its own "rest". Rows of a file stand
+    together: "files" has how many. "failed": [row, place in "errors"] of what could not be scored. Columns that say
+    nothing are left out.
     """
     groups = sorted(cuts)
     number_of = {group: number for number, group in enumerate(groups)}

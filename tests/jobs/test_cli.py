@@ -1,7 +1,9 @@
 """The `zsad` command in this process: what it lists, every wrong call gets a message, `validate` names all that is bad."""
 
+import importlib.metadata
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -26,6 +28,13 @@ def test_lists(zsad):
     ]
     status, out, _ = zsad("ls", "backbones")
     assert status == 0 and "ViT-L-14-336:openai" in out
+
+
+def test_version_and_completion(zsad):
+    assert zsad("--version")[:2] == (0, f"zsad {importlib.metadata.version('zsad')}\n")
+    status, script, _ = zsad("--print-completion", "bash")
+    assert status == 0 and "--false-alarms" in script
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
