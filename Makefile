@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 help:
 	@echo "make install   a virtual environment in $(VENV) with everything in it"
 	@echo "make demo      draw miniatures of all benchmarks, pack and evaluate them, make a leaderboard"
-	@echo "make check     lint and format, without changing a file"
+	@echo "make check     lint, format and types, without changing a file"
 	@echo "make test      run all tests, two files at once"
 	@echo "make s3        an object store on this machine to try s3:// with, until Ctrl-C"
 
@@ -29,6 +29,7 @@ demo: install
 check: install
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
 
 test: install
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

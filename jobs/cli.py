@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsers = {}
     for name in JOBS:
         job = importlib.import_module(f"jobs.{name}")
-        summary = job.__doc__.splitlines()[0]
+        summary = (job.__doc__ or "").splitlines()[0]
         parsers[name] = jobs.add_parser(
             name, help=summary, description=job.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )

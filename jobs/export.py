@@ -66,7 +66,7 @@ def _translated(checkpoint: str, out: str, options: argparse.Namespace) -> bytes
         method = options.method or (facts["method"] if facts else ScoringSettings.method)
         if not traits_of(method).learns:
             raise UsageError(f"{method} learns nothing: it has no checkpoints")
-        architecture, weights = split_backbone(options.backbone or facts["backbone"])
+        architecture, weights = split_backbone(options.backbone or (facts or {})["backbone"])
         with storage.local_copy(weights) as local_weights:
             model = method_module(method).build(architecture + local_weights, source, None, samples=1)
         written = os.path.join(folder, out.rpartition("/")[2])

@@ -25,8 +25,8 @@ def _benchmarks() -> list[str]:
             each.name,
             each.domain,
             len(each.categories),
-            sum(category.test_normal for category in each.categories),
-            sum(category.test_anomalous for category in each.categories),
+            sum(category.test_normal or 0 for category in each.categories),
+            sum(category.test_anomalous or 0 for category in each.categories),
             "+".join(each.levels),
             each.auxiliary,
             each.layout,
@@ -54,7 +54,8 @@ def _methods() -> list[str]:
         traits = traits_of(method)
         learns = "learns" if traits.learns else "learns nothing"
         shipped = shipped_checkpoint(method)
-        wanted = read_facts(shipped)["options"] if shipped else {}
+        facts = read_facts(shipped) if shipped else None
+        wanted = facts["options"] if facts else {}
         wants = ", ".join(f"{name} {value:g}" for name, value in wanted.items())
         lines += [
             f"{method:16}{learns}{'' if traits.has_backbone else ', has no backbone'}"

@@ -35,6 +35,10 @@ Layouts for data of your own (yes-no, pairs and ksdd2 hold one category, whose t
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zsad_core.benchmarks.table import Benchmark
 
 ALL = "all"
 
@@ -65,7 +69,7 @@ def add_own_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def described_benchmark(name: str | None, options: argparse.Namespace):
+def described_benchmark(name: str | None, options: argparse.Namespace) -> Benchmark:
     """The benchmark of the table called `name`, that of the file `name`.toml, or the one that the options describe."""
     from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
     from zsad_core.errors import UsageError
@@ -82,7 +86,7 @@ def described_benchmark(name: str | None, options: argparse.Namespace):
         return benchmark(name, options.variant)
     if options.variant:
         raise UsageError(f"--variant {options.variant}: data of your own has one test list only")
-    if in_file:
+    if name is not None:
         from pipelines import storage
 
         return benchmark_from_toml(storage.read_text(storage.normalise(name)), name)
@@ -142,7 +146,7 @@ def _pack_all(sources: str, shards: str, how: dict) -> int:
     return 1 if failed else 0
 
 
-def _pack(benchmark, source: str, shards: str, how: dict) -> None:
+def _pack(benchmark: Benchmark, source: str, shards: str, how: dict) -> None:
     """Pack one benchmark and say what came of it."""
     from pipelines import engine
     from pipelines.pack import pack

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         actors=options.actors,
         **given,
     )
-    if not scored.images:
+    if not scored.now.images:
         print(f"nothing new: all {scored.there:,} images have their predictions")
     else:
         print(_table(scored))
@@ -67,15 +67,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _table(scored: Scored) -> str:
-    lines = [f"{scored.images:,} images scored now, of {scored.there:,}; the most suspicious of them:", ""]
-    lines += ["score  deviation  image"] if scored.highest else []
-    for row in scored.highest:
+    now = scored.now
+    lines = [f"{now.images:,} images scored now, of {scored.there:,}; the most suspicious of them:", ""]
+    lines += ["score  deviation  image"] if now.highest else []
+    for row in now.highest:
         deviation = "–" if row["score_std"] is None else f"{row['score_std']:.3f}"
         lines.append(f"{row['score']:.3f}  {deviation:>9}  {row['key']}")
-    if scored.not_scored:
-        lines += ["", f"{scored.not_scored:,} could not be scored:"]
-        lines += [f"  {key}: {why}" for key, why in scored.errors]
-        lines += ["  ..."] if scored.not_scored > len(scored.errors) else []
+    if now.not_scored:
+        lines += ["", f"{now.not_scored:,} could not be scored:"]
+        lines += [f"  {key}: {why}" for key, why in now.errors]
+        lines += ["  ..."] if now.not_scored > len(now.errors) else []
     return "\n".join(lines)
 
 

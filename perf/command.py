@@ -53,7 +53,7 @@ def measured(*arguments: str) -> Measured:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    said = [(time.perf_counter() - start, line.rstrip("\n")) for line in process.stderr]
+    said = [(time.perf_counter() - start, line.rstrip("\n")) for line in process.stderr or ()]
     if process.wait():
         lines = "\n".join(line for _, line in said)
         raise SystemExit(f"zsad {' '.join(arguments)} ended with {process.returncode}:\n{lines}")
@@ -67,17 +67,19 @@ def _family(pid: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         if fields := _text(str(stat)).rpartition(")")[2].split():
             parents[int(stat.parent.name)] = int(fields[1])
-    family, added = {pid}, True
+    family: set[int] = set()
+    added = {pid}
     while added:
-        added = {child for child, parent in parents.items() if parent in family} - family
         family |= added
+        added = {child for child, parent in parents.items() if parent in family} - family
     return sorted(family)
 
 
 def _memory(pid: int) -> tuple[int, int]:
     """Bytes that a process holds, and those of them in shared memory; what several share is divided among them."""
     lines = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/smaps_rollup").splitlines()[1:])
-    return tuple(1024 * int(lines.get(name, "0 kB").split()[0]) for name in ("Pss", "Pss_Shmem"))
+    total, shared = (1024 * int(lines.get(name, "0 kB").split()[0]) for name in ("Pss", "Pss_Shmem"))
+    return total, shared
 
 
 def _text(path: str) -> str:

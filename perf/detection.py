@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from jobs.cli import main as zsad
@@ -203,7 +204,7 @@ def figures(run: str, kinds: dict[str, dict[str, str]]) -> Iterator[Figures]:
                 yield Figures(name, category, kind, image, pixel["auroc"], pixel["aupro"])
 
 
-def _pixel_counts(images, levels: list[str]) -> PixelCounts:
+def _pixel_counts(images: pd.DataFrame, levels: list[str]) -> PixelCounts:
     maps = []
     for image in images.itertuples() if "pixel" in levels else ():
         shape = image.map_height, image.map_width

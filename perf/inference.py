@@ -28,7 +28,7 @@ from perf.stages import NEEDED_FLOP, STAGES
 from pipelines.tables import markdown_table
 from zsad_core.pixels import normalised
 from zsad_core.scoring import LOW_PRECISION, Scorer
-from zsad_core.settings import ScoringSettings
+from zsad_core.settings import PlacedSettings, ScoringSettings
 
 PROMPT = "bottle"
 SIDE = {"cpu": 4096, "cuda": 8192}  # of the matrices
@@ -75,7 +75,7 @@ class Measured(NamedTuple):
     batch, the last being all of Scorer.score, its part of BATCHES; flop: what an image needs by stage; memory: peak
     bytes."""
 
-    settings: ScoringSettings
+    settings: PlacedSettings
     image_size: int
     rates: list[float]
     seconds: dict[str, float]
@@ -139,7 +139,7 @@ def batch_table(curve: list[Measured]) -> str:
     return markdown_table(head, rows) + "\n"
 
 
-def _precision(settings: ScoringSettings) -> str:
+def _precision(settings: PlacedSettings) -> str:
     return settings.precision + ", compiled" * settings.compile
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -84,7 +85,7 @@ def decoding_report(folders: list[str], size: int) -> str:
     for folder in folders:
         files = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
         kinds[folder.rstrip("/").rsplit("/", 1)[-1]] = [path.read_bytes() for path in files[:40]]
-    rates = {name: [] for name in kinds}
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, contents in kinds.items():
             start = time.perf_counter()
@@ -93,7 +94,7 @@ def decoding_report(folders: list[str], size: int) -> str:
             rates[name].append(len(contents) / (time.perf_counter() - start))
     rows = []
     for name, contents in kinds.items():
-        pixels = statistics.mean(np.prod(Image.open(io.BytesIO(content)).size) for content in contents)
+        pixels = statistics.mean(float(np.prod(Image.open(io.BytesIO(content)).size)) for content in contents)
         rate = statistics.median(rates[name])
         cells = [f"{pixels / 1e6:.2f}", f"{statistics.mean(map(len, contents)) / 1e6:.2f}", f"{rate:,.0f}"]
         rows.append([name, *cells, f"{GPU_RATE / rate:.1f}"])
@@ -158,7 +159,7 @@ def rate_alone(settings: ScoringSettings, models: int, images: int) -> float:
     return sum(rates)
 
 
-def _alone(settings: ScoringSettings, images: int, barrier, seconds) -> None:
+def _alone(settings: ScoringSettings, images: int, barrier: Any, seconds: Any) -> None:
     from zsad_core.scoring import Scorer
 
     scorer = Scorer(settings)
@@ -180,7 +181,7 @@ def growth_report(counts: list[int]) -> str:
         with tempfile.TemporaryDirectory(prefix="zsad-growth-") as folder:
             shards, run = packed(folder, count, 224, GROWTH_SHARD), os.path.join(folder, "run")
             seconds, peak, private, *_ = measured("evaluate", shards, run)
-            steady = steady_rate(run, GROWTH_SHARD, os.cpu_count())
+            steady = steady_rate(run, GROWTH_SHARD, os.cpu_count() or 1)
         memory = [f"{each / 1e9:.2f}" for each in (private, peak)]
         rows.append([f"{count:,}", f"{steady:.1f}", f"{seconds:.0f}", f"{count / seconds:.1f}", *memory])
     head = ["images", "images/s, once loaded", "whole command, s", "images/s of it", "GB, all processes"]

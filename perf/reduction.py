@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -86,8 +87,8 @@ def _in_memory(count: int, adeval: str | None) -> None:
     start = time.perf_counter()
     auroc = roc_auc_score(masks.ravel(), codes.ravel())
     ap = average_precision_score(masks.ravel(), codes.ravel())
-    rows.append(("scikit-learn, AUPRO by one sort", None, auroc, ap, aupro_by_sorting(codes, masks)))
-    rows[-1] = (rows[-1][0], time.perf_counter() - start, *rows[-1][2:])
+    aupro = aupro_by_sorting(codes, masks)
+    rows.append(("scikit-learn, AUPRO by one sort", time.perf_counter() - start, auroc, ap, aupro))
 
     if adeval:
         with tempfile.TemporaryDirectory() as folder:
@@ -98,8 +99,8 @@ def _in_memory(count: int, adeval: str | None) -> None:
 
     print(f"{count} maps of {SIDE} x {SIDE} in memory, one process, {os.cpu_count()} cores\n")
     print("| | seconds | maps/s | time against zsad | AUROC | AP | AUPRO |\n|---|---:|---:|---:|---:|---:|---:|")
-    for name, seconds, *values in rows:
-        shown = " | ".join(f"{value:.12f}" for value in values)
+    for name, seconds, *metrics in rows:
+        shown = " | ".join(f"{value:.12f}" for value in metrics)
         print(f"| {name} | {seconds:.2f} | {count / seconds:,.1f} | {seconds / rows[0][1]:.1f} | {shown} |")
 
 
@@ -146,7 +147,7 @@ def _write_run(folder: Path, drawn: list[tuple[np.ndarray, np.ndarray]], size: i
     rng = np.random.default_rng(1)
     settings = {"method": "drawn", "backbone": "none", "image_size": SIDE, "samples": 1, "seed": 0, "precision": "fp32"}
     settings |= {"checkpoints": {"VisA": {"file": "none", "sha256": None}}}
-    files = []
+    files: list[dict] = []
     for numbers in (range(start, min(start + SHARD, size)) for start in range(0, size, SHARD)):
         name = f"test-{len(files):05d}-of-{-(-size // SHARD):05d}.parquet"
         rows = []
@@ -166,7 +167,7 @@ def _write_run(folder: Path, drawn: list[tuple[np.ndarray, np.ndarray]], size: i
         write_predictions(prediction_uri(str(folder), "drawn", name), table, made_from(settings, name))
         files.append({"name": name, "rows": len(rows), "sha256": name})
     declared = {"prompt": "part", "small_defect": False, "expected_normal": None, "expected_anomalous": None}
-    benchmark = {"levels": ["image", "pixel"], "domain": "own", "auxiliary": None, "files": files}
+    benchmark: dict[str, Any] = {"levels": ["image", "pixel"], "domain": "own", "auxiliary": None, "files": files}
     benchmark["categories"] = {f"category {number}": declared for number in range(5)}
     run = {"settings": settings, "benchmarks": {"drawn": benchmark}, "versions": {}, "command": []}
     (folder / "run.json").write_text(json.dumps(run))

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,13 @@ def one_file(folder: str) -> tuple[dict, float]:
     uri = os.path.join(folder, "predictions.parquet")
     write_predictions(uri, pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), "measured")
     sprites.original_images = lambda *_: contents  # decoded as ever, but not read from shards
-    unit = {"name": uri, "file": PredictionFile("line", "0", uri), "run_uri": folder, "run": {}, "rows": None}
+    unit: dict[str, Any] = {
+        "name": uri,
+        "file": PredictionFile("line", "0", uri),
+        "run_uri": folder,
+        "run": {},
+        "rows": None,
+    }
     unit |= {"out": os.path.join(folder, "made"), "size": SIZE, "scale": [0.0, 0.7]}
     start = time.perf_counter()
     made = sprites.make_sprites(unit)
@@ -138,7 +145,7 @@ def make_report(folder: str, unit: dict, images: int) -> int:
     return files
 
 
-def in_browser(browser, address: str) -> list[list[str]]:
+def in_browser(browser: Any, address: str) -> list[list[str]]:
     """Rows of the table: milliseconds to the first picture and of a filter, megabytes of the renderer."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.add_init_script(FIRST_PICTURE)
@@ -187,7 +194,8 @@ def _memory(page: Page) -> tuple[float, float]:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    processes = page.context.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    browser: Any = page.context.browser
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     resident = 0
     for process in processes:
         if process["type"] == "renderer":

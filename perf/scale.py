@@ -17,6 +17,7 @@ import re
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -104,7 +105,13 @@ def draw(folder: Path, count: int, shard_size: int) -> None:
         name: {"prompt": name, "normal": labels[name, False], "anomalous": labels[name, True]} | declared | none
         for name in CATEGORIES
     }
-    facts = {"benchmark": NAME, "split": "test", "domain": "own", "levels": ["image", "pixel"], "auxiliary": None}
+    facts: dict[str, Any] = {
+        "benchmark": NAME,
+        "split": "test",
+        "domain": "own",
+        "levels": ["image", "pixel"],
+        "auxiliary": None,
+    }
     facts |= {"variant": None, "mask_threshold": 128, "complete": True, "warnings": [], "files": files}
     (folder / MANIFEST).write_text(json.dumps(facts | {"categories": categories}))
 
@@ -137,7 +144,7 @@ def _draw_shard(uri: str, numbers: range, count: int) -> dict:
                 "defect": DEFECTS[number // 10 % len(DEFECTS)] if anomalous else "good",
                 "label": int(anomalous),
             }
-            | {"image": image, "mask": _png(mask) if anomalous else None, "height": SIDE, "width": SIDE}
+            | {"image": image, "mask": None if mask is None else _png(mask), "height": SIDE, "width": SIDE}
             | {"sha256": hashlib.sha256(image).hexdigest()}
         )
     return write_shard(uri, rows)

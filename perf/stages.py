@@ -3,7 +3,7 @@ multiplication with addition, of matrix products alone, without those of flows a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -139,5 +139,5 @@ def _block(tokens: int, width: int) -> int:
     return 24 * tokens * width**2 + 4 * tokens**2 * width
 
 
-STAGES = {"bayes-pfl": bayes_pfl, "clip-ensemble": clip_ensemble, "cops": cops}
-NEEDED_FLOP = {"bayes-pfl": bayes_pfl_flop, "clip-ensemble": clip_ensemble_flop, "cops": cops_flop}
+STAGES: dict[str, Callable] = {"bayes-pfl": bayes_pfl, "clip-ensemble": clip_ensemble, "cops": cops}
+NEEDED_FLOP: dict[str, Callable] = {"bayes-pfl": bayes_pfl_flop, "clip-ensemble": clip_ensemble_flop, "cops": cops_flop}

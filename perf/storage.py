@@ -47,8 +47,8 @@ def main() -> None:
 def maps_of_shipped_model(count: int, size: int) -> np.ndarray:
     """uint16 (count, size, size): every second drawn sample has a defect."""
     patch = 8  # of the shipped backbone
-    settings = ScoringSettings(checkpoint=shipped_checkpoint("bayes-pfl"), image_size=-(-size // patch) * patch)
-    scorer = Scorer(settings)
+    checkpoint = shipped_checkpoint("bayes-pfl") or "random"
+    scorer = Scorer(ScoringSettings(checkpoint=checkpoint, image_size=-(-size // patch) * patch))
     side = (scorer.image_size, scorer.image_size)
     names = list(islice(cycle(MATERIALS), count))
     pixels = np.stack([np.asarray(image.resize(side)) for image, _ in drawn(count, size)])
@@ -90,10 +90,11 @@ def codings(shape: tuple[int, int]) -> dict[str, Coding]:
 def report(codes: np.ndarray) -> str:
     """A Markdown table: a row a coding, kilobytes a map, maps a second written and read, whether it loses nothing."""
     coded = codings(codes.shape[1:])
-    writes, reads, sizes, exact = ({name: [] for name in coded} for _ in range(4))
+    writes, reads, sizes = ({name: list[float]() for name in coded} for _ in range(3))
+    exact: dict[str, bool] = {}
     for _ in range(ROUNDS):
         for name, (to_bytes, from_bytes) in coded.items():
-            seconds, blobs = _timed(to_bytes, codes)
+            seconds, blobs = _timed(to_bytes, list(codes))
             writes[name].append(len(codes) / seconds)
             seconds, back = _timed(from_bytes, blobs)
             reads[name].append(len(codes) / seconds)

@@ -155,7 +155,7 @@ def _rows(
     listed = engine.in_order("list", _places, containers, source.uri, image_column)
     for file, places in zip(containers, listed):
         for position, place in enumerate(places):
-            row_in_group = position if place.group is None else place.start
+            row_in_group = position if place.group is None else place.start or 0
             yield _row(file, place, source, prompts) | {"unit": (file, place.group, row_in_group // unit_size)}
 
 
@@ -190,7 +190,7 @@ def _row(file: str, place: Place, source: Source, prompts: Prompts) -> dict[str,
 
 
 def _refuse_repeated(run: str, rows: list[dict[str, Any]]) -> None:
-    files = {}
+    files: dict[str, str] = {}
     for row in rows:
         if row["key"] in files:
             raise ZsadError(f"{row['key']}: two images of this key, in {files[row['key']]} and {row['file']}")

@@ -115,7 +115,8 @@ def read_samples(part: Part) -> tuple[list[Sample], list[str]]:
     Left out are broken images, those without a label, and anomalous ones without a mask that can be used. Raises
     ZsadError where a shard is not what the manifest says.
     """
-    samples, left_out = [], Counter()
+    samples: list[Sample] = []
+    left_out: Counter[str] = Counter()
     for file in part.shard_set.manifest["files"]:
         rows = shards.read_shard(part.shard_set.shard_uri(file), file).to_pylist()
         for row in rows:

@@ -95,7 +95,8 @@ def category_results(
     }
     influence = {f"{group}_{name}": each for group in groups for name, each in groups[group].influence.items()}
     curves = {name: curve for group in groups.values() for name, curve in group.curves.items()}
-    return CategoryResults(cells.pop(None), cells, influence, curves)
+    of_defects = {subset: of_subset for subset, of_subset in cells.items() if subset is not None}
+    return CategoryResults(cells[None], of_defects, influence, curves)
 
 
 def _image_group(curve: str, scores: np.ndarray, label: np.ndarray, subsets: dict[Subset, np.ndarray]) -> _Group:
@@ -169,7 +170,8 @@ def _belongs(group: Group, subset: Subset) -> bool:
 def _counts_of_groups(shards: list[Shard], category: str) -> dict[Group, PixelCounts]:
     of_groups: dict[Group, PixelCounts] = {}
     for shard in shards:
-        _add(of_groups, read_counts(shard.counts, category))
+        if shard.counts:
+            _add(of_groups, read_counts(shard.counts, category))
     return of_groups
 
 
@@ -204,7 +206,9 @@ def _moved_part(
     chosen: list[tuple[Shard, dict[Subset, np.ndarray]]], category: str, whole: dict[Subset, PixelCounts]
 ) -> dict[Subset, dict[str, np.ndarray]]:
     """Of shards, and which of their counted images each subset has: what `_moved` gives, of those alone."""
-    moved = {subset: {name: [] for name in PIXEL_METRICS} for subset in whole}
+    moved: dict[Subset, dict[str, list[np.ndarray]]] = {
+        subset: {name: [] for name in PIXEL_METRICS} for subset in whole
+    }
     for shard, members in chosen:
         starts, counts = read_binned(shard.images, category)
         for subset, inside in members.items():

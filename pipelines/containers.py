@@ -81,7 +81,7 @@ def _members(file: BinaryIO) -> Iterator[Place]:
                 if member.isfile() and is_data(member.name) and is_image(member.name):
                     # Of two members of one name the later is meant, as when they are unpacked.
                     found[member.name] = Place(member.name, start=member.offset_data, size=member.size)
-                tar.members.clear()  # or it keeps them all
+                tar.members.clear()  # type: ignore[attr-defined]  # or it keeps them all
     except (tarfile.TarError, UnicodeError) as error:
         found[""] = Place("", error=f"damaged tar file ({error}): read up to its image {len(found)}")
     yield from found.values()
@@ -96,11 +96,11 @@ def _rows(uri: str, file: BinaryIO, image_column: str) -> list[Place]:
     places, metadata = [], opened.metadata
     for group in range(metadata.num_row_groups):
         count = metadata.row_group(group).num_rows
-        table = opened.read_row_group(group, columns) if columns else None
+        table = opened.read_row_group(group, columns)
         texts = {name: _texts(table[name]) for name in columns if name != "label"}
         labels = _labels(table["label"]) if "label" in columns else [None] * count
         for row in range(count):
-            of_row = {name: values[row] for name, values in texts.items()}
+            of_row: dict[str, Any] = {name: values[row] for name, values in texts.items()}
             name = of_row.pop("key", None) or f"{uri.rsplit('/', 1)[-1]}/{group}-{row}"
             places.append(Place(name, **of_row, label=labels[row], start=row, group=group))
     return places

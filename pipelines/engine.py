@@ -20,7 +20,8 @@ import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
 from pipelines import interrupt, storage
-from zsad_core.errors import ZsadError
+from zsad_core.errors import UsageError, ZsadError
+from zsad_core.settings import Device
 
 RETRIES = 3  # of a unit whose process or machine dies
 TASKS = 1000  # Ray Data takes some 20 ms of the driver for each: more units than that go several to a task
@@ -49,7 +50,7 @@ def start() -> None:
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     # A worker that has loaded its libraries waits for the next step: by default it would end after a second.
     os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "30000")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     with _native_messages_hidden():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(**quiet)
@@ -293,6 +294,19 @@ def _native_messages_hidden() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def device(given: Device | None) -> Device:
+    """Where models compute: as `given`, else on a GPU where Ray has one.
+
+    UsageError for a GPU that this machine has not; on a cluster, whose GPUs may be yet to join, the work waits.
+    """
+    gpus = resources()["GPU"]
+    if given == "cuda" and not gpus:
+        if not os.environ.get("RAY_ADDRESS"):
+            raise UsageError("--device cuda: Ray finds no GPU in this machine; leave out --device")
+        say("no GPU in the cluster yet: the work waits until one joins")
+    return given or ("cuda" if gpus else "cpu")
 
 
 def resources() -> dict[str, float]:

@@ -55,7 +55,7 @@ class _Child:
             code = self._process.exitcode
             self.end()
             self._start()
-            died_of = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+            died_of = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
             raise ImageError(f"the process that decodes it dies ({died_of})") from None
         if error:
             raise error
@@ -72,7 +72,6 @@ def _serve(connection: Connection) -> None:
         while True:
             function, arguments = connection.recv()
             try:
-                answer = function(*arguments), None
+                connection.send((function(*arguments), None))
             except Exception as error:  # noqa: BLE001, raised by the caller
-                answer = None, error
-            connection.send(answer)
+                connection.send((None, error))

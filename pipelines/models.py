@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from pipelines import engine, predictions, runs, storage
-from pipelines.predict import MODELS_A_GPU, describe, predict
+from pipelines.predict import MODELS_A_GPU, Predicted, describe, predict
 from zsad_core.errors import UsageError
 from zsad_core.methods import shipped_checkpoint, traits_of
-from zsad_core.settings import USEFUL_BATCH, ScoringSettings, split_backbone
+from zsad_core.settings import USEFUL_BATCH, PlacedSettings, ScoringSettings, split_backbone
 
 FOOTERS_AT_ONCE = 32
 WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, one batch, one shard
@@ -21,7 +20,7 @@ class Models(NamedTuple):
     """`files`: the checkpoints by name; `routes`: which of them serves which target; `options_of` a target: the method's
     options. `recorded`: what run.json keeps of all, which the predictions depend on. `actors`: how many hold a model."""
 
-    settings: ScoringSettings
+    settings: PlacedSettings
     files: dict[str, str]
     routes: dict[str, str]
     options_of: dict[str, dict[str, float]]
@@ -30,18 +29,19 @@ class Models(NamedTuple):
     map_size: int
     actors: int
 
-    def predict_missing(self, name: str, units: list[dict], **tiles: Any) -> list[dict]:
+    def predict_missing(self, name: str, units: list[dict], **tiles: Any) -> Predicted:
         """Score those units (see predict) whose predictions are not there, or not whole, or not this run's, with the
-        checkpoint of that name; returns them. `tiles`: see predict."""
+        checkpoint of that name. `tiles`: see predict."""
         pending = _pending(units)
-        if pending:
-            settings, actors = self.settings, min(self.actors, len(pending))
-            values = {"device": settings.device, "models": actors, "threads": settings.threads}
-            values |= {"batch size": settings.batch_size, "precision": settings.precision}
-            compiled = ", compiled" if settings.compile else ""
-            engine.say("scoring: " + ", ".join(f"{name} {value}" for name, value in values.items()) + compiled)
-            predict(pending, _with_files(settings, self.files[name]), self.image_size, self.map_size, actors, **tiles)
-        return pending
+        if not pending:
+            return Predicted()
+        settings, actors = self.settings, min(self.actors, len(pending))
+        values: dict[str, Any] = {"device": settings.device, "models": actors, "threads": settings.threads}
+        values |= {"batch size": settings.batch_size, "precision": settings.precision}
+        compiled = ", compiled" if settings.compile else ""
+        engine.say("scoring: " + ", ".join(f"{name} {value}" for name, value in values.items()) + compiled)
+        settings = _with_files(settings, self.files[name])
+        return predict(pending, settings, self.image_size, self.map_size, actors, **tiles)
 
 
 def choose_models(
@@ -62,25 +62,19 @@ def choose_models(
         files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     hashed = _hashed(files)
 
-    gpus = engine.resources()["GPU"]
-    given_batch_size = settings.batch_size
-    settings = settings.on(gpu=gpus > 0)
-    if settings.device == "cuda" and not gpus:
-        if not os.environ.get("RAY_ADDRESS"):
-            raise UsageError("--device cuda: Ray finds no GPU in this machine")
-        engine.say("no GPU in the cluster yet: the work waits until one joins")
+    placed = settings.on(gpu=engine.device(settings.device) == "cuda")
     on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
     engine.say(f"loading {settings.method}{on}")
-    facts = {name: describe(_with_files(settings, file), [*auxiliaries]) for name, file in files.items()}
+    facts = {name: describe(_with_files(placed, file), [*auxiliaries]) for name, file in files.items()}
     first = next(iter(facts.values()))
-    actors = actors or _actors_that_fit(settings, first["parameter_bytes"])
-    if settings.device == "cuda" and not given_batch_size:
-        settings = dataclasses.replace(settings, batch_size=_batch_that_fits(first))
-    recorded = _recorded(settings, hashed, first)
+    actors = actors or _actors_that_fit(placed, first["parameter_bytes"])
+    if placed.device == "cuda" and not settings.batch_size:
+        placed = dataclasses.replace(placed, batch_size=_batch_that_fits(first))
+    recorded = _recorded(placed, hashed, first)
     options_of = {name: facts[file]["options_of"][name] for name, file in routes.items()}
     if runs.is_untrained(recorded):
         engine.say("untrained weights: the figures of this run mean nothing")
-    return Models(settings, files, routes, options_of, recorded, first["image_size"], first["map_size"], actors)
+    return Models(placed, files, routes, options_of, recorded, first["image_size"], first["map_size"], actors)
 
 
 def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
@@ -95,7 +89,7 @@ def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
         raise UsageError(f"{settings.method} {what}: leave out {' and '.join(useless)}")
 
 
-def _with_files(settings: ScoringSettings, checkpoint: str) -> ScoringSettings:
+def _with_files(settings: PlacedSettings, checkpoint: str) -> PlacedSettings:
     """As workers read it, whatever folder they run in."""
     architecture, weights = split_backbone(settings.backbone)
     return dataclasses.replace(

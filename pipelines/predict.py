@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +19,41 @@ import ray.data
 from pipelines import archive, engine, isolation, predictions, shards, storage
 from zsad_core import map_codec
 from zsad_core.images import ImageError, decode_image, mask_pixels
-from zsad_core.settings import ScoringSettings, split_backbone
-from zsad_core.tiling import OVERLAP, Tiling, assembled, tile_pixels, tiling_of
+from zsad_core.settings import PlacedSettings, ScoringSettings, split_backbone
+from zsad_core.tiling import OVERLAP, Tiling, of_whole_image, tile_pixels, tiling_of
 
 if TYPE_CHECKING:  # loads torch, which the driver does without
     from zsad_core.scoring import Scorer
 
+OF_TILES = ("score_text", "score_map", "score", "score_std", "codes", "codes_std")  # what the model gives
+SHOWN = 10  # images that are named at the end
+_SUMMARY = ("key", "category", "score", "score_std")
 MODELS_A_GPU = 2  # while one fetches a shard or hands over its results, the other computes
+
+
+class Predicted(NamedTuple):
+    """What was predicted: `images`, how many of them were not scored, `errors` of these as (key, why), by key; `highest`:
+    `key`, `category`, `score` and `score_std` of the most suspicious. Both at most SHOWN."""
+
+    images: int = 0
+    not_scored: int = 0
+    errors: tuple[tuple[str, str], ...] = ()
+    highest: tuple[dict[str, Any], ...] = ()
+
+    def with_rows(self, rows: list[dict]) -> Predicted:
+        """And these rows of predictions."""
+        errors = tuple((row["key"], row["error"]) for row in rows if row["error"] is not None)
+        scored = tuple({name: row[name] for name in _SUMMARY} for row in rows if row["error"] is None)
+        return self.with_more(Predicted(len(rows), len(errors), errors, scored))
+
+    def with_more(self, more: Predicted) -> Predicted:
+        highest = sorted(self.highest + more.highest, key=lambda row: (-row["score"], row["key"]))
+        return Predicted(
+            self.images + more.images,
+            self.not_scored + more.not_scored,
+            tuple(sorted(self.errors + more.errors)[:SHOWN]),
+            tuple(highest[:SHOWN]),
+        )
 
 
 def describe(settings: ScoringSettings, benchmarks: list[str]) -> dict:
@@ -59,13 +87,13 @@ def _scorer(settings: ScoringSettings) -> Scorer:
 
 def predict(
     units: list[dict],
-    settings: ScoringSettings,
+    settings: PlacedSettings,
     image_size: int,
     map_size: int,
     actors: int,
     tile: int | None = None,
     overlap: float = OVERLAP,
-) -> None:
+) -> Predicted:
     """Write the predictions of every unit.
 
     A unit is one shard: `name` (its URI), `rows` (their number), `shard_sha256`, `origin` (see predictions.made_from),
@@ -73,34 +101,35 @@ def predict(
     method's for its benchmark). One of an archive has `source` (see archive.read_unit) and no `shard_sha256`. `actors`
     hold the model, MODELS_A_GPU on each GPU where `settings.device` is cuda. `tile`, `overlap`: see zsad_core.tiling.
     """
-    if not units:
-        return
     # Other resources than its neighbours keep the actors apart from them, so that decoding overlaps the model. Shares
     # of a core, under half of all cores for the actors: where one step takes all there is, the others never start.
     cores = max(1.0, engine.resources()["CPU"])  # none on a cluster whose workers are yet to come
     if settings.device == "cuda":
-        model = {"num_gpus": 1 / MODELS_A_GPU}
+        model: dict[str, Any] = {"num_gpus": 1 / MODELS_A_GPU}
         reading = 1.0 if cores >= 4 else 0.4  # a whole core, where many decode for one GPU
     else:
         model = {"num_cpus": min(0.25 * settings.threads, 0.47 * cores / actors)}
         reading = 0.4
-    pool = ray.data.ActorPoolStrategy(size=actors)
+    model |= {"compute": ray.data.ActorPoolStrategy(size=actors), "fn_constructor_args": (settings,)}
+    model |= {"max_task_retries": engine.RETRIES}
 
     def graph(dataset: ray.data.Dataset) -> ray.data.Dataset:
         return (
             dataset.map(engine.guarded(_read), num_cpus=reading, max_retries=engine.RETRIES)
-            .map(_Model, fn_constructor_args=(settings,), compute=pool, max_task_retries=engine.RETRIES, **model)
+            .map(_Model, **model)  # type: ignore[arg-type]  # Ray takes an actor's class, its annotation does not
             .map(engine.guarded(_write), num_cpus=0.3, max_retries=engine.RETRIES)
         )
 
     progress = engine.Progress("predict", sum(unit["rows"] for unit in units))
-    smallest_batch = settings.batch_size
+    smallest_batch, predicted = settings.batch_size, Predicted()
     sizes = {"image_size": image_size, "map_size": map_size, "tile": tile, "overlap": overlap}
     for written in engine.stream([{**unit, **sizes} for unit in units], graph):
-        progress.advance(written["rows"])
+        predicted = predicted.with_more(written["predicted"])
+        progress.advance(written["predicted"].images)
         smallest_batch = min(smallest_batch, written["batch_size"])
     if smallest_batch < settings.batch_size:
         engine.say(f"memory was short: some batches were cut to {smallest_batch} images; --batch-size sets them all")
+    return predicted
 
 
 def _read(unit: dict) -> dict:
@@ -202,17 +231,14 @@ def _write(unit: dict) -> dict:
         rows.append(row)
     table = pa.Table.from_pylist(rows, schema=predictions.PREDICTION_SCHEMA)
     predictions.write_predictions(unit["predictions"], table, unit["origin"])
-    return {"rows": len(rows), "batch_size": unit["batch_size"]}
+    return {"predicted": Predicted().with_rows(rows), "batch_size": unit["batch_size"]}
 
 
 def _scored(unit: dict, tiles: slice, tiling: Tiling) -> dict:
     """An image's scores, those of its most suspicious tile, and its map out of the maps of all `tiles`; or its error."""
     if not (np.isfinite(unit["score_text"][tiles]) & np.isfinite(unit["score_map"][tiles])).all():
         return {"error": "the model gave a score that is no number (another --precision may help)"}
-    most = tiles.start + int(np.argmax(unit["score"][tiles]))
-    scored = {name: float(unit[name][most]) for name in ("score_text", "score_map", "score")}
-    scored["anomaly_map"] = map_codec.encode(assembled(unit["codes"][tiles], tiling, unit["overlap"]))
-    if len(unit["score_std"]):
-        scored["score_std"] = float(unit["score_std"][most])
-        scored["anomaly_map_std"] = map_codec.encode(assembled(unit["codes_std"][tiles], tiling, unit["overlap"]))
-    return scored
+    of_tiles = {name: unit[name][tiles] for name in OF_TILES if len(unit[name])}
+    scored = of_whole_image(of_tiles, tiling, unit["overlap"])
+    maps = {"codes": "anomaly_map", "codes_std": "anomaly_map_std"}
+    return {maps.get(name, name): map_codec.encode(each) if name in maps else each for name, each in scored.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -57,7 +57,7 @@ def read_prompts(archive: str, for_all: str | None, table: str | None) -> Prompt
     for line, row in enumerate(rows, start=2):
         named = {name: row.get(name, "").strip() for name in COLUMNS}
         key = named.pop("key")
-        where = by_key if key else by_category
+        where: dict[str, Any] = by_key if key else by_category
         what, value = (key, named) if key else (named["category"], named["prompt"])
         if not (key or (named["category"] and named["prompt"])):
             raise ZsadError(f"{table}, line {line}: neither a key, nor a category with its prompt")

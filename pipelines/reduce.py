@@ -215,12 +215,12 @@ def _as_json(cells: dict[str, Cell]) -> dict[str, dict[str, float | None]]:
 
 def _mean(categories: list[dict[str, Cell] | None]) -> dict[str, Any] | None:
     """Plain mean of each metric over the categories where it is defined, and how many these are."""
-    categories = [cells for cells in categories if cells is not None]
-    if not categories:
+    defined = [cells for cells in categories if cells is not None]
+    if not defined:
         return None
     means, numbers = {}, {}
-    for metric in categories[0]:
-        cells = [cells[metric] for cells in categories if not math.isnan(cells[metric].value)]
+    for metric in defined[0]:
+        cells = [cells[metric] for cells in defined if not math.isnan(cells[metric].value)]
         numbers[metric] = {"categories": len(cells)}
         means[metric] = _mean_cell(cells) if cells else Cell(math.nan, math.nan, math.nan)
     return {metric: cell | numbers[metric] for metric, cell in _as_json(means).items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,7 +59,7 @@ def find_regions(run_uri: str, cut: float | None = None) -> Found:
     files = prediction_files(run_uri)
     cuts = _known_cuts(run_uri) if cut is None else None
     folder = storage.join(run_uri, "regions")
-    units = [
+    units: list[dict[str, Any]] = [
         {
             "name": file.uri,
             "regions": partition_uri(folder, file.benchmark, file.name),
@@ -80,13 +80,19 @@ def _known_cuts(run_uri: str) -> dict[str, dict[str, float]]:
     cuts = read_cuts(run_uri, read_facts(run_uri)["settings"], "map")
     if not cuts:
         raise ZsadError(f"{run_uri}: no cut is known for its maps: give --cut, or run `zsad threshold` first")
-    without = [category for of_benchmark in cuts.values() for category, cut in of_benchmark.items() if cut is None]
+    known = {
+        benchmark: {category: cut for category, cut in of_benchmark.items() if cut is not None}
+        for benchmark, of_benchmark in cuts.items()
+    }
+    without = [
+        category for name, of_benchmark in cuts.items() for category in of_benchmark if category not in known[name]
+    ]
     if without:
         raise ZsadError(
             f"{run_uri}: `zsad threshold` found too few good images for {few(without)}: give --cut, or run it with "
             "more of them or with --pooled"
         )
-    return cuts
+    return known
 
 
 def _remove_others(folder: str, wanted: set[str]) -> None:

@@ -117,18 +117,19 @@ def route_checkpoints(options: list[str], auxiliaries: dict[str, str | None]) ->
     routes = {}
     for target, auxiliary in auxiliaries.items():
         serving = [auxiliary, *anywhere] if auxiliary else [DEFAULT_AUXILIARY, *known]
-        routes[target] = next((name for name in serving if name in known and name != target), None)
-        if routes[target] is None and target in told:
+        served_by = [name for name in serving if name in known and name != target]
+        if not served_by and target in told:
             another = f"--checkpoint {auxiliary}=FILE" if auxiliary else "a checkpoint that was trained on other data"
             raise UsageError(
                 f"{target} is the auxiliary set of {known[target]}: a model is not judged on what it was trained "
                 f"on. Add {another}, or leave {target} out with --benchmarks"
             )
-        if routes[target] is None:
+        if not served_by:
             raise UsageError(
                 f"{target} is evaluated with weights trained on {auxiliary}: write --checkpoint {auxiliary}=FILE "
                 f"(given: {', '.join(options)}; a file of the authors' does not say what it was trained on)"
             )
+        routes[target] = served_by[0]
     return {name: known[name] for name in dict.fromkeys(routes.values())}, routes
 
 
@@ -154,7 +155,10 @@ def _named_auxiliary(file: str) -> str | None:
     if not file.endswith(checkpoints.SUFFIX):
         return None
     with storage.local_copy(file) as path:
-        name = checkpoints.read_facts(path)["auxiliary"]
+        facts = checkpoints.read_facts(path)
+    if facts is None:
+        return None
+    name = facts["auxiliary"]
     return _table_names().get(name.casefold(), name)
 
 

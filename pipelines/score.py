@@ -9,29 +9,22 @@ from typing import NamedTuple
 from pipelines import archive, engine, lock, predictions, runs, storage
 from pipelines.containers import IMAGE_COLUMN
 from pipelines.models import choose_models
+from pipelines.predict import Predicted
 from pipelines.prompts import read_prompts
 from pipelines.shards import is_plain_name
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.settings import ScoringSettings
 from zsad_core.tiling import OVERLAP
 
-UNIT, TILED_UNIT = (
-    32,
-    8,
-)  # images: of whole batches on every device; those that are cut into tiles take the room of many
-SHOWN = 10
-_SCORES = ["key", "category", "score", "score_std", "error"]
+# Images: whole batches on every device; those that are cut into tiles take the room of many.
+UNIT, TILED_UNIT = 32, 8
 
 
 class Scored(NamedTuple):
-    """What one call did: `images` scored, `errors` of them that could not be, as (key, why); `highest`: rows of the most
-    suspicious ones (key, category, score, score_std). Both at most SHOWN. `there`: images of the whole archive."""
+    """`there`: images of the whole archive. `now`: what this call predicted."""
 
     there: int
-    images: int
-    not_scored: int
-    errors: list[tuple[str, str]]
-    highest: list[dict]
+    now: Predicted
 
 
 def score(
@@ -88,7 +81,7 @@ def score(
             for unit in archive.units_of(run_uri)
         ]
         done = models.predict_missing(next(iter(models.files)), units, tile=tile, overlap=overlap)
-    return _summary(sum(unit["rows"] for unit in units), done)
+    return Scored(sum(unit["rows"] for unit in units), done)
 
 
 def _check(tile: int | None, overlap: float) -> None:
@@ -112,25 +105,3 @@ def _say(update: archive.Update) -> None:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in update.skipped.most_common(5))
         parts.append(f"left out as no images: {kinds}")
     engine.say("archive: " + "; ".join(parts))
-
-
-def _summary(there: int, done: list[dict]) -> Scored:
-    images, errors, not_scored, highest = 0, [], 0, []
-    units = [{"name": unit["predictions"]} for unit in done]
-    for part in engine.map_units(units, _of_file, few=engine.FEW) if units else ():
-        images += part["rows"]
-        not_scored += part["not_scored"]
-        errors = sorted([*errors, *map(tuple, part["errors"])])[:SHOWN]
-        highest = _most(highest + part["highest"])
-    return Scored(there, images, not_scored, errors, highest)
-
-
-def _of_file(unit: dict) -> dict:
-    rows = predictions.read_predictions(unit["name"], _SCORES).to_pylist()
-    errors = [(row["key"], row["error"]) for row in rows if row["error"] is not None]
-    good = [{name: row[name] for name in _SCORES[:-1]} for row in rows if row["error"] is None]
-    return {"rows": len(rows), "not_scored": len(errors), "errors": errors[:SHOWN], "highest": _most(good)}
-
-
-def _most(rows: list[dict]) -> list[dict]:
-    return sorted(rows, key=lambda row: (-row["score"], row["key"]))[:SHOWN]

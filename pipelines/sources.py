@@ -95,7 +95,7 @@ def examine(source_uri: str, sample: dict[str, Any], mask_threshold: int | None,
     (see isolation). Whatever is permanently wrong with a file stands in the error columns. Raises ZsadError where the
     storage fails.
     """
-    row = dict.fromkeys(("image", "mask", "height", "width", "sha256"))
+    row: dict[str, Any] = dict.fromkeys(("image", "mask", "height", "width", "sha256"))
     row |= {"error": sample["error"], "mask_error": sample["mask_error"]}
     if row["error"]:
         return row

@@ -133,7 +133,8 @@ def list_tree(uri: str) -> tuple[list[str], list[str]]:
         raise ZsadError(f"{uri}: {'a file, not a directory' if exists(uri) else 'no such directory'}")
     if isinstance(filesystem, LocalFileSystem):
         return _list_local_tree(root)
-    files, directories = [], []
+    files: list[str] = []
+    directories: list[str] = []
     with _naming(uri):
         found = _ask(filesystem, functools.partial(filesystem.find, root, withdirs=True, detail=True))
     for path, info in found.items():

@@ -197,7 +197,7 @@ def percent(value: float | None, signed: bool = False) -> str:
 
 
 def _percent_of(cell: dict[str, float | None] | None) -> str:
-    return percent(cell and cell["value"])
+    return percent(cell["value"] if cell else None)
 
 
 def _with_interval(cell: dict[str, float | None] | None) -> str:
@@ -258,7 +258,7 @@ def markdown_table(head: list[str], rows: list[list[str]], texts: int = 1) -> st
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _remark_list(remarks: list[tuple[str, list[str]]], shown) -> str:
+def _remark_list(remarks: list[tuple[str, list[str]]], shown: Callable[[str], str]) -> str:
     return "\n".join(f"- {shown(name)}: {'; '.join(texts)}." for name, texts in remarks if texts)
 
 

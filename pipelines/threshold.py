@@ -52,10 +52,11 @@ def threshold(
     benchmarks: dict[str, Any] = {}
     for benchmark, category in groups:
         own_cuts = _cuts(_of_group(good, benchmark, category), rate, sure)
-        takes_all = pooled and of_all is not None and own_cuts["score"].cut is None
-        cuts = of_all if takes_all else own_cuts
+        cuts = own_cuts
+        if pooled and of_all is not None and own_cuts["score"].cut is None:
+            cuts = of_all
         rows = _of_group(judged, benchmark, category)
-        result = {"own_good_images": own_cuts["score"].good_images, "pooled": takes_all} | _result(cuts, rows)
+        result = {"own_good_images": own_cuts["score"].good_images, "pooled": cuts is of_all} | _result(cuts, rows)
         benchmarks.setdefault(benchmark, {"categories": {}})["categories"][category] = result
         if cuts["score"].cut is not None:
             judged.loc[rows.index, "cut"] = cuts["score"].cut
@@ -96,7 +97,7 @@ def _result(cuts: dict[str, thresholds.Cut], judged: pd.DataFrame) -> dict[str, 
     """What thresholds.json has of a category, or of all: the cuts, and what they do to the images that are judged."""
     scored = judged[judged["score"].notna()]
     cut = cuts["score"].cut
-    result = {name: of_name._asdict() for name, of_name in cuts.items()}
+    result: dict[str, Any] = {name: of_name._asdict() for name, of_name in cuts.items()}
     result |= {"images": len(scored), "not_scored": len(judged) - len(scored), "flagged": None, "labelled": None}
     if cut is None:
         return result

@@ -33,7 +33,7 @@ from zsad_core.benchmarks.table import benchmarks
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods import method_module, options_of, traits_of
 from zsad_core.settings import split_backbone
-from zsad_core.training_settings import TrainingSettings
+from zsad_core.training_settings import CompleteSettings, TrainingSettings
 
 if TYPE_CHECKING:  # loads torch
     from zsad_core.methods.base import Recipe
@@ -52,7 +52,7 @@ class Task:
     """One training, with nothing left open. facts: the model's, see _describe."""
 
     run: str
-    settings: TrainingSettings
+    settings: CompleteSettings
     learnt: Part
     judged: Part
     published: bool
@@ -80,18 +80,18 @@ def train(
     auxiliary_set = packed(shards_uri, auxiliary)
     for line in shards.shown_warnings(auxiliary_set.shard_set.manifest):
         engine.say(line)
-    settings = _on_hardware(settings)
+    on_hardware = _on_hardware(settings)
     engine.say(f"loading {settings.method} on {settings.backbone}")
     architecture, weights = split_backbone(settings.backbone)
     settings = dataclasses.replace(settings, backbone=architecture + storage.absolute(weights))
     facts = engine.call(_describe, settings, auxiliary_set.benchmark)
-    settings = dataclasses.replace(settings, **{name: facts.pop(name) for name in LEFT_OPEN})
+    complete = settings.complete(**on_hardware, **{name: facts.pop(name) for name in LEFT_OPEN})
     learnt, judged = auxiliary_set, dataclasses.replace(auxiliary_set, categories=())
     if facts.pop("validates"):
         learnt, judged = choose_validation(shards_uri, auxiliary_set, validation)
     published = judged.benchmark != learnt.benchmark
     _say_data(learnt, judged, validation)
-    task = Task(run_uri, settings, learnt, judged, published, facts)
+    task = Task(run_uri, complete, learnt, judged, published, facts)
     with lock.held(run_uri):
         other_versions = provenance.begin_or_go_on(
             run_uri, FACTS, "training", task.identity(), {"shards": shards_uri}, lambda: _read_facts(run_uri)
@@ -140,15 +140,9 @@ def _check(method: str, run: str) -> None:
     provenance.check_folder(run, FACTS, "training")
 
 
-def _on_hardware(settings: TrainingSettings) -> TrainingSettings:
-    """With the device and the threads that Ray's largest machine gives, where they were left open."""
-    gpus = engine.resources()["GPU"]
-    device = settings.device or ("cuda" if gpus else "cpu")
-    if device == "cuda" and not gpus:
-        if not os.environ.get("RAY_ADDRESS"):
-            raise UsageError("--device cuda: Ray finds no GPU in this machine")
-        engine.say("no GPU in the cluster yet: the work waits until one joins")
-    return dataclasses.replace(settings, device=device, threads=settings.threads or _cores())
+def _on_hardware(settings: TrainingSettings) -> dict[str, Any]:
+    """`device` and `threads`: what Ray's largest machine gives, where they were left open."""
+    return {"device": engine.device(settings.device), "threads": settings.threads or _cores()}
 
 
 def _cores() -> int:
@@ -267,7 +261,8 @@ class _Screen:
         self.progress = engine.Progress(*label_and_images)
 
     def advance(self, images: int) -> None:
-        self.progress.advance(images)
+        if self.progress:
+            self.progress.advance(images)
 
     def fail(self, error: Exception) -> None:
         self.failure = error

@@ -186,7 +186,10 @@ def _validate_set(shard_set: ShardSet, progress: engine.Progress, images: list[H
         {"folder": name, "name": shard_set.shard_uri(file), "file": file, "pixel": "pixel" in manifest["levels"]}
         for file in manifest["files"]
     ]
-    rows, usable, places, whole = Counter(), Counter(), {}, True
+    rows: Counter[tuple] = Counter()
+    usable: Counter[tuple] = Counter()
+    places: dict[str, tuple[str, int]] = {}
+    whole = True
     for result in engine.map_units(units, _shard_unit):
         problems += [Problem(**problem) for problem in result["problems"]]
         whole &= result["whole"]
@@ -201,7 +204,9 @@ def _validate_set(shard_set: ShardSet, progress: engine.Progress, images: list[H
             first = places.setdefault(sample["key"], place)
             if first != place:
                 first, place = sorted((first, place))
-                problems.append(Problem(*place, sample["key"], f"the same key as row {first[1]} of {first[0]}"))
+                problems.append(
+                    Problem(place[0], place[1], sample["key"], f"the same key as row {first[1]} of {first[0]}")
+                )
         progress.advance(result["rows"])
     if whole:
         problems += [
@@ -273,7 +278,7 @@ def _count_problems(manifest: dict[str, Any], rows: Counter, usable: Counter) ->
             if rows[name, label] != said.get(column, 0):
                 yield f"{name}: {rows[name, label]} {column} rows, {MANIFEST} says {said.get(column, 0)}"
     try:
-        expected = table.benchmark(manifest["benchmark"], manifest.get("variant")).categories
+        expected = list(table.benchmark(manifest["benchmark"], manifest.get("variant")).categories)
     except UsageError:  # data of one's own
         expected = [
             Category(name, said["prompt"], said.get("expected_normal"), said.get("expected_anomalous"))

@@ -45,8 +45,8 @@ def mosaic(images: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
     """Four (pixels, mask) as a 2 x 2 mosaic of twice the first one's sides; others are resized to the first's size."""
     height, width = images[0][1].shape
     resized = [_resized(pixels, mask, width, height) for pixels, mask in images]
-    pixels, masks = zip(*resized)
-    return tuple(np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]) for parts in (pixels, masks))
+    pixels, masks = (np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]) for parts in zip(*resized))
+    return pixels, masks
 
 
 def _resized(pixels: Array, mask: Array, width: int, height: int) -> tuple[Array, Array]:

@@ -23,10 +23,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zsad_core import backbones, towers
 from zsad_core.errors import UsageError, ZsadError
+from zsad_core.towers import OpenClip
 from zsad_core.weight_files import check_archive, check_finite, first_line, read_tensors
 
 Activation = Literal["gelu", "quick_gelu"]
-ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
 RANDOM = "random"
 # Of a GPU's fused attentions the one that wastes least on a text's twenty tokens: cuDNN's, which torch would take, needs
 # twice the time. On a CPU there is one.
@@ -64,11 +65,11 @@ class TwoPathTokens(NamedTuple):
 class Backbone(nn.Module):
     """An open_clip ViT-CLIP with frozen weights at one input size, in float32 unless it is told otherwise."""
 
-    def __init__(self, clip: nn.Module, name: str, image_size: int | None, position_resize: PositionResize):
+    def __init__(self, clip: OpenClip, name: str, image_size: int | None, position_resize: PositionResize):
         super().__init__()
         _check_architecture(clip, name)
         self.name = name
-        self.clip = clip.float().eval().requires_grad_(False)
+        self.clip: OpenClip = clip.float().eval().requires_grad_(False)
         visual = clip.visual
         self.patch_size: int = visual.patch_size[0]
         self.image_size = image_size or _default_image_size(name, self.patch_size)
@@ -151,8 +152,8 @@ class Backbone(nn.Module):
         on_gpu = self.clip.visual.proj.is_cuda
         # Weights as constants, laid out for the products that they enter. As an option of the call it comes too late.
         config.freezing = not on_gpu
-        self.encode_images = torch.compile(self.encode_images, dynamic=False)
-        self.encode_two_paths = torch.compile(self.encode_two_paths, dynamic=False)
+        for name in ("encode_images", "encode_two_paths"):
+            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
         if on_gpu:
             self._through_text_block = torch.compile(towers.through, dynamic=True)
 
@@ -265,7 +266,7 @@ def _default_image_size(name: str, patch_size: int) -> int:
     return max(1, round(518 / patch_size)) * patch_size
 
 
-def _check_architecture(clip: nn.Module, name: str) -> None:
+def _check_architecture(clip: OpenClip, name: str) -> None:
     visual = clip.visual
     if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
         raise UsageError(f"{name}: the image tower is no plain ViT; `zsad ls backbones` lists those that work")
@@ -279,7 +280,7 @@ def _check_architecture(clip: nn.Module, name: str) -> None:
         )
 
 
-def _clip_by_name(source: str) -> nn.Module:
+def _clip_by_name(source: str) -> OpenClip:
     name, _, weights = source.partition(":")
     if name in backbones.names():
         return _own_clip(source, name, weights)
@@ -309,7 +310,7 @@ def _clip_by_name(source: str) -> nn.Module:
         raise ZsadError(f"{source}: its weights could not be had ({first_line(error)})") from error
 
 
-def _own_clip(source: str, name: str, weights: str) -> nn.Module:
+def _own_clip(source: str, name: str, weights: str) -> OpenClip:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         clip = backbones.build(name)
@@ -327,7 +328,7 @@ def _own_clip(source: str, name: str, weights: str) -> nn.Module:
     return clip
 
 
-def _clip_from_file(path: str) -> nn.Module:
+def _clip_from_file(path: str) -> OpenClip:
     state = read_tensors(path)
     if isinstance(state.get("state_dict"), dict):  # as open_clip's training script saves it
         state = {str(key).removeprefix("module."): value for key, value in state["state_dict"].items()}

@@ -100,7 +100,7 @@ def _decode(content: bytes, mode: str) -> Image.Image:
     except UnidentifiedImageError:
         raise ImageError(f"not an image ({', '.join(FORMATS)} are read)") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"too many pixels (more than {2 * Image.MAX_IMAGE_PIXELS:,}): cut or reduce it") from None
+        raise ImageError(f"too many pixels (at most {MAX_BYTES // 8:,}): cut or reduce it") from None
     except Exception as error:  # noqa: BLE001, PIL's decoders raise nearly anything on broken bytes
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise ImageError("truncated" if "truncated" in reason.lower() else f"cannot be decoded ({reason})") from None
@@ -109,7 +109,7 @@ def _decode(content: bytes, mode: str) -> Image.Image:
 def _check_size(image: Image.Image) -> None:
     """Raises ImageError for an image, opened but not decoded, that would take too much memory."""
     usual = PROGRESSIVE if image.info.get("progressive") else 8
-    most = MAX_BYTES // BYTES_A_PIXEL.get(image.format, usual)
+    most = MAX_BYTES // BYTES_A_PIXEL.get(image.format or "", usual)
     if image.width * image.height > most:
         raise ImageError(f"too many pixels ({image.width} x {image.height}; at most {most:,}): cut or reduce it")
     if max(image.size) > MAX_SIDE:
@@ -124,7 +124,7 @@ def _check_size(image: Image.Image) -> None:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """What makes the image upright."""
     try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION))
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001, a damaged EXIF block must not cost its image
         return None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from zsad_core.methods.base import Prediction, option_values
 from zsad_core.metrics.image import image_score_plain
 from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
-from zsad_core.tiling import OVERLAP, assembled, tile_pixels, tiling_of
+from zsad_core.tiling import OVERLAP, of_whole_image, tile_pixels, tiling_of
 
 # What torch's allocator, oneDNN and cuBLAS say of it.
 OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -85,19 +85,24 @@ class _Batch(NamedTuple):
 
 
 def shipped_scorer(method: str = ScoringSettings.method) -> Scorer:
-    """A method that learns with the backbone and the weights that come with this package, and with its uncertainty."""
-    return Scorer(ScoringSettings(method=method, checkpoint=shipped_checkpoint(method), uncertainty=True))
+    """A method that learns with the backbone and the weights that come with this package, and with its uncertainty.
+
+    Raises UsageError where the package brings none for the method.
+    """
+    checkpoint = shipped_checkpoint(method)
+    if checkpoint is None:
+        raise UsageError(f"{method}: no weights come with this package; give a Scorer the settings that name some")
+    return Scorer(ScoringSettings(method=method, checkpoint=checkpoint, uncertainty=True))
 
 
 class Scorer:
     """A method on its device. Batches are formed in the order given, so equal calls give equal bytes."""
 
     def __init__(self, settings: ScoringSettings):
-        settings = settings.on(gpu=torch.cuda.is_available())
+        self.settings = settings = settings.on(gpu=torch.cuda.is_available())
         torch.set_num_threads(settings.threads)
         _keep_freed_memory()
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 is the reference
-        self.settings = settings
         module = method_module(settings.method)
         self.protocol = module.PROTOCOL
         facts = read_facts(settings.checkpoint)
@@ -142,8 +147,9 @@ class Scorer:
         options = self.default_options if options is None else options
         count, size = len(pixels), self.map_size
         text, highest, codes = np.empty(count), np.empty(count), np.empty((count, size, size), np.uint16)
-        spread = (np.empty(count), np.empty_like(codes)) if self.method.keeps_samples else (None, None)
-        scores = Scores(text, highest, text, codes, *spread, 0)
+        scores = Scores(text, highest, text, codes, None, None, 0)
+        if self.method.keeps_samples:
+            scores = scores._replace(score_std=np.empty(count), codes_std=np.empty_like(codes))
         done, batch_size = 0, self.settings.batch_size
         under_way: list[tuple[_Batch, slice]] = []  # fetched when the next has begun, so that a GPU never waits
         while done < count:
@@ -183,13 +189,10 @@ class Scorer:
         pixels, sha256 = tile_pixels(image, tiling, self.image_size), hashlib.sha256(content).hexdigest()
         count = tiling.count
         scores = self.score(pixels, [prompt] * count, [sha256] * count, [False] * count)
-        most = int(scores.score.argmax())
-        return ImageScore(
-            float(scores.score[most]),
-            None if scores.score_std is None else float(scores.score_std[most]),
-            dequantise(assembled(scores.codes, tiling, overlap)),
-            None if scores.codes_std is None else dequantise(assembled(scores.codes_std, tiling, overlap)),
-        )
+        of_tiles = {name: values for name, values in scores._asdict().items() if isinstance(values, np.ndarray)}
+        found = of_whole_image(of_tiles, tiling, overlap)
+        deviation = dequantise(found["codes_std"]) if "codes_std" in found else None
+        return ImageScore(found["score"], found.get("score_std"), dequantise(found["codes"]), deviation)
 
     @torch.inference_mode()
     def _begin_batch(
@@ -205,18 +208,15 @@ class Scorer:
         last = batch_size - count
         if self.settings.compile and last:  # kernels are made for one number of images: the last batch is filled up
             pixels = np.concatenate([pixels, pixels[-1:].repeat(last, axis=0)])
-            prompts, sha256s = [*prompts, *prompts[-1:] * last], [*sha256s, *sha256s[-1:] * last]
+            prompts, sha256s = [*prompts, *[prompts[-1]] * last], [*sha256s, *[sha256s[-1]] * last]
         images = normalised(pixels, self.settings.device)
         noise = self.method.draw_noise(self.settings.seed, sha256s)
         with self.computing():
             prediction = self.method(images, prompts, noise, options)
-        prediction = Prediction(*(values if values is None else values[:count] for values in prediction))
+        prediction = _each(prediction, lambda values: values[:count])
         finished = self.finish(prediction, small_defect)
-        text, *finished = (
-            None if each is None else each.to("cpu", non_blocking=True)
-            for each in (prediction.image_score_text.double(), *finished)
-        )
-        return _Batch(text, Finished(*finished), self._now())
+        text = prediction.image_score_text.double().to("cpu", non_blocking=True)
+        return _Batch(text, _each(finished, lambda values: values.to("cpu", non_blocking=True)), self._now())
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -241,7 +241,7 @@ class Scorer:
         ks = [self.protocol.scaled_top_k(self.image_size, small) for small in small_defect]
         codes, extremes = codes_of(self._as_stored(prediction.anomaly_map))
         highest = mean_of_highest(prediction.anomaly_map, ks)
-        if prediction.map_samples is None:
+        if prediction.map_samples is None or prediction.text_samples is None:
             return Finished(highest, codes, extremes, None, None)
         shape = prediction.map_samples.shape[:2]
         maps = prediction.map_samples.flatten(0, 1)
@@ -275,6 +275,14 @@ class Scorer:
             "working_bytes": self.method.working_bytes(),
             "parameter_bytes": sum(4 * parameter.numel() for parameter in self.method.parameters()),
         }
+
+
+_Tensors = TypeVar("_Tensors", Prediction, Finished)
+
+
+def _each(tensors: _Tensors, change: Callable[[Tensor], Tensor]) -> _Tensors:
+    """With every tensor that is there changed."""
+    return tensors._replace(**{name: change(each) for name, each in tensors._asdict().items() if each is not None})
 
 
 @contextlib.contextmanager

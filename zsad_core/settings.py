@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from zsad_core.errors import UsageError
@@ -48,10 +48,19 @@ class ScoringSettings:
         if self.precision not in get_args(Precision):
             raise UsageError(f"--precision {self.precision}: one of {', '.join(get_args(Precision))}")
 
-    def on(self, gpu: bool) -> ScoringSettings:
+    def on(self, gpu: bool) -> PlacedSettings:
         """The same with a device and a batch size, where they were left open, for a machine with or without a GPU."""
-        device = self.device or ("cuda" if gpu else "cpu")
-        return replace(self, device=device, batch_size=self.batch_size or USEFUL_BATCH[device])
+        device: Device = self.device or ("cuda" if gpu else "cpu")
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return PlacedSettings(**values | {"device": device, "batch_size": self.batch_size or USEFUL_BATCH[device]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedSettings(ScoringSettings):
+    """Settings that leave nothing to the hardware."""
+
+    batch_size: int
+    device: Device
 
 
 def check_counts(settings: object, *names: str) -> None:

@@ -6,8 +6,9 @@ Each tile is scored as an image of its own; near its edges, where it sees little
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,8 @@ from zsad_core.map_codec import LARGEST_CODE, MOST_PIXELS
 OVERLAP = 0.25  # of a tile's side that it shares with the next, at least
 
 
-class Tiling(NamedTuple):
+@dataclass(frozen=True)
+class Tiling:
     """A whole map of `height` x `width` pixels out of maps of `side` x `side`, whose first rows and columns are every
     combination of `tops` and `lefts`."""
 
@@ -47,12 +49,11 @@ def tiling_of(height: int, width: int, tile: int | None, overlap: float, map_siz
     """
     if tile is None:
         return Tiling.whole(map_size)
-    lengths = [max(map_size, round(side * map_size / tile)) for side in (height, width)]
-    if lengths[0] * lengths[1] > MOST_PIXELS:
-        raise ImageError(
-            f"its map would have {lengths[0]} x {lengths[1]} pixels: take a larger --tile, or a smaller --map-size"
-        )
-    return Tiling(*lengths, map_size, *(_starts(length, map_size, overlap) for length in lengths))
+    rows, columns = (max(map_size, round(side * map_size / tile)) for side in (height, width))
+    if rows * columns > MOST_PIXELS:
+        raise ImageError(f"its map would have {rows} x {columns} pixels: take a larger --tile, or a smaller --map-size")
+    tops, lefts = (_starts(length, map_size, overlap) for length in (rows, columns))
+    return Tiling(rows, columns, map_size, tops, lefts)
 
 
 def _starts(length: int, side: int, overlap: float) -> tuple[int, ...]:
@@ -65,7 +66,7 @@ def tile_pixels(image: Image.Image, tiling: Tiling, size: int) -> np.ndarray:
     if tiling.count * size * size * 3 > MAX_BYTES:
         raise ImageError(f"{tiling.count:,} tiles of {size} x {size} pixels are too many: take a larger --tile")
     down, right = image.height / tiling.height, image.width / tiling.width
-    boxes = [
+    boxes: list[tuple[float, float, float, float] | None] = [
         (left * right, top * down, (left + tiling.side) * right, (top + tiling.side) * down)
         for top in tiling.tops
         for left in tiling.lefts
@@ -75,9 +76,19 @@ def tile_pixels(image: Image.Image, tiling: Tiling, size: int) -> np.ndarray:
     return np.stack([np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box)) for box in boxes])
 
 
-def assembled(codes: Sequence[np.ndarray], tiling: Tiling, overlap: float) -> np.ndarray:
-    """The whole map (height, width) of the tiles' maps, row by row, all uint16 codes: their mean, weighted by a ramp that
-    rises over the overlap from each edge."""
+def of_whole_image(of_tiles: Mapping[str, np.ndarray], tiling: Tiling, overlap: float) -> dict[str, Any]:
+    """What an image's tiles say of it, all (n, ...), by name: numbers are those of the tile of the highest `score`, which
+    has to be among them; what begins with `codes` are maps, which become the whole one."""
+    most = int(np.argmax(of_tiles["score"]))
+    return {
+        name: assembled(values, tiling, overlap) if name.startswith("codes") else float(values[most])
+        for name, values in of_tiles.items()
+    }
+
+
+def assembled(codes: np.ndarray, tiling: Tiling, overlap: float) -> np.ndarray:
+    """The whole map (height, width) of the tiles' maps (n, side, side), row by row, all uint16 codes: their mean, weighted
+    by a ramp that rises over the overlap from each edge."""
     if tiling.count == 1:
         return codes[0]
     across = np.arange(0.5, tiling.side)

@@ -4,27 +4,31 @@ is not asked for."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# A model of open_clip's or one of its parts: torch's annotations take a module's attributes for tensors or modules.
+OpenClip: TypeAlias = Any
+
 # Parts of torch's in_proj, whose rows give queries, keys and values.
 ALL, QUERIES, KEYS_AND_VALUES = slice(3), slice(1), slice(1, 3)
 
 
-def through(block: nn.Module, x: Tensor, visible: Tensor | None = None) -> Tensor:
+def through(block: OpenClip, x: Tensor, visible: Tensor | None = None) -> Tensor:
     """The residual stream (B, L, W) behind one of open_clip's transformer blocks; arguments as for `states`."""
     x = x + block.ls_1(attention(block.attn, block.ln_1(x), visible))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
 def states(
-    blocks: Iterable[nn.Module],
+    blocks: Iterable[OpenClip],
     x: Tensor,
     visible: Tensor | None = None,
     deep: Sequence[Tensor] = (),
-    through: Callable[[nn.Module, Tensor, Tensor | None], Tensor] = through,
+    through: Callable[[OpenClip, Tensor, Tensor | None], Tensor] = through,
 ) -> Iterator[Tensor]:
     """The residual stream (B, L, W) behind each of open_clip's transformer blocks, one after another.
 
@@ -39,7 +43,7 @@ def states(
         yield x
 
 
-def two_paths(blocks: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor]:
+def two_paths(blocks: Sequence[OpenClip], x: Tensor) -> tuple[Tensor, Tensor]:
     """The class token (B, W) behind the last block, and the patches (B, L - 1, W) behind a second path beside it.
 
     The second path begins as x (B, L, W), as the first does. What each block adds to it is read from the first path:
@@ -53,7 +57,7 @@ def two_paths(blocks: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor]:
     return x[:, 0], patches
 
 
-def _both_attentions(block: nn.Module, x: Tensor, patches: Tensor, going_on: slice) -> tuple[Tensor, Tensor]:
+def _both_attentions(block: OpenClip, x: Tensor, patches: Tensor, going_on: slice) -> tuple[Tensor, Tensor]:
     """Both paths with what the block's attention adds to them, of the first the tokens `going_on`."""
     weights, normed = block.attn, block.ln_1(x)
     keys, values = projected(weights, normed, KEYS_AND_VALUES)
@@ -64,7 +68,8 @@ def _both_attentions(block: nn.Module, x: Tensor, patches: Tensor, going_on: sli
 
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
     """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at once."""
-    return attended(weights, *projected(weights, x, ALL), visible)
+    queries, keys, values = projected(weights, x, ALL)
+    return attended(weights, queries, keys, values, visible)
 
 
 def projected(weights: nn.MultiheadAttention, x: Tensor, parts: slice) -> Sequence[Tensor]:
@@ -86,7 +91,7 @@ def attended(
     return weights.out_proj(heads.transpose(1, 2).flatten(2))
 
 
-def image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:
+def image_embeddings(visual: OpenClip, images: Tensor) -> Tensor:
     """What enters the image tower's first block, (B, 1 + N, V): class token and patches with their positions."""
     patches = _patch_embeddings(visual.conv1, images)
     first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)

@@ -24,7 +24,7 @@ from zsad_core.metrics.image import image_metrics
 from zsad_core.noise import keyed_generator
 from zsad_core.pixels import normalised
 from zsad_core.training_data import Preparation, Prepared, Sample, batches
-from zsad_core.training_settings import TrainingSettings
+from zsad_core.training_settings import CompleteSettings
 
 FALLS_THAT_END = 4
 VALIDATION_BATCH = 16  # images at once: there are several prompt samples of each
@@ -53,8 +53,7 @@ class BestEpoch:
 
 
 class Trainer:
-    """A training in progress. `settings` have no value left open but image_size, which is the model's. `options`: the
-    method's, for validation.
+    """A training in progress. `options`: the method's, for validation.
 
     rows: a dictionary for each finished epoch, with its `stage` and `epoch` (both from 1), the mean of each loss over
     the steps, their sum `loss`, `learning_rate` (of the first group at the last step), `image_ap` and `pixel_ap` (means
@@ -66,7 +65,7 @@ class Trainer:
         self,
         model: Method,
         recipe: Recipe,
-        settings: TrainingSettings,
+        settings: CompleteSettings,
         training: Sequence[Sample],
         validation: Sequence[Sample],
         options: Mapping[str, float],
@@ -174,7 +173,7 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["highest_lr"] * rate
             losses = self.stage.losses(self.model, _batch(prepared, settings.device), *key, step)
-            losses["loss"] = sum(losses.values())
+            losses["loss"] = functools.reduce(torch.add, losses.values())
             if not torch.isfinite(losses["loss"]):
                 raise ZsadError(f"stage {key[1]}, epoch {key[2]}, step {step + 1}: {NO_NUMBER}")
             self.optimizer.zero_grad()
@@ -193,8 +192,9 @@ class Trainer:
         Pixels are counted by the map's 16-bit code, so that no map is kept.
         """
         self.model.samples = self.recipe.validation_samples
-        counts = defaultdict(lambda: np.zeros((2, LARGEST_CODE + 1), np.int64))
-        scores, labels = defaultdict(list), defaultdict(list)
+        counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((2, LARGEST_CODE + 1), np.int64))
+        scores: dict[str, list[float]] = defaultdict(list)
+        labels: dict[str, list[int]] = defaultdict(list)
         for prepared in batches(self.validation, self.preparation.plain, VALIDATION_BATCH, self.settings.threads):
             batch = _batch(prepared, self.settings.device)
             noise = self.model.draw_noise(self.settings.seed, [each.sample.sha256 for each in prepared])
@@ -209,7 +209,7 @@ class Trainer:
                 for kind, of_kind in enumerate((~each.mask, each.mask)):
                     counts[category][kind] += np.bincount(code[of_kind], minlength=LARGEST_CODE + 1)
         values = {
-            "image_ap": {name: image_metrics(scores[name], np.array(labels[name]))["ap"] for name in scores},
+            "image_ap": {name: image_metrics(np.array(scores[name]), np.array(labels[name]))["ap"] for name in scores},
             "pixel_ap": {name: float(average_precision(*counts[name])) for name in scores},
         }
         means = {level: float(np.mean(list(each.values()))) for level, each in values.items()}

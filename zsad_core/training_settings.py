@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from zsad_core.settings import Device, ScoringSettings, check_counts
 
@@ -26,3 +27,17 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_counts(self, "image_size", "epochs", "batch_size", "threads")
+
+    def complete(self, **values: Any) -> CompleteSettings:
+        """The same with these values, after which none may be left open but image_size, which is then the model's."""
+        return CompleteSettings(**{each.name: getattr(self, each.name) for each in fields(self)} | values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteSettings(TrainingSettings):
+    """Settings that leave nothing to a recipe or to the hardware."""
+
+    epochs: int
+    batch_size: int
+    threads: int
+    device: Device

@@ -6,6 +6,7 @@ influence on the mean is the mean of its influences. How much the runs differ is
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Callable
@@ -107,7 +108,7 @@ def _cell(
     mean = {
         group: _over_runs(
             [each["mean"][group] for each in of_runs],
-            lambda metric, group=group: _interval_of_mean(categories, group, metric),
+            functools.partial(_interval_of_mean, categories, group),
         )
         for group in GROUPS
     }
@@ -136,10 +137,12 @@ def _add_published(
     mean: dict, entry: Entry, benchmark: Benchmark | None, test_set: str | None, figures: list[PublishedFigure]
 ) -> list[str]:
     """Put what the entry's method published beside the means in `mean`; remarks on the images of the published."""
+    if benchmark is None:
+        return []
     own = [
         figure
         for figure in figures
-        if benchmark and figure.benchmark == benchmark.name and figure.method.casefold() == entry.method.casefold()
+        if figure.benchmark == benchmark.name and figure.method.casefold() == entry.method.casefold()
     ]
     of_method = _published_test_set(entry.method, benchmark) if own else None
     for group, values in mean.items():
@@ -189,14 +192,14 @@ def _over_runs(
     of_runs: list[dict | None], interval_of: Callable[[str], tuple[float | None, float | None]]
 ) -> dict | None:
     """{metric: value, low, high, spread, runs} of a group: the run's own, or the mean of several with its interval."""
-    of_runs = [each for each in of_runs if each is not None]
-    if not of_runs:
+    there = [each for each in of_runs if each is not None]
+    if not there:
         return None
     values = {}
-    for metric in of_runs[0]:
-        defined = [each[metric]["value"] for each in of_runs if each[metric]["value"] is not None]
-        if len(of_runs) == 1:
-            low, high = of_runs[0][metric].get("low"), of_runs[0][metric].get("high")
+    for metric in there[0]:
+        defined = [each[metric]["value"] for each in there if each[metric]["value"] is not None]
+        if len(there) == 1:
+            low, high = there[0][metric].get("low"), there[0][metric].get("high")
         else:
             low, high = interval_of(metric)
         values[metric] = {
@@ -318,12 +321,14 @@ def _overall_means(entry: str, benchmarks: list[dict]) -> dict[str, dict]:
     means: dict[str, dict] = {}
     for column in COLUMNS:
         having = [each for each in benchmarks if column.level in each["levels"]]
-        cells, statuses, other_images = [], set(), False
+        cells: list[dict] = []
+        statuses, other_images = set(), False
         for benchmark in having:
             cell = benchmark["cells"].get(entry, {"mean": {}})
             found = (cell["mean"].get(column.group) or {}).get(column.metric)
-            whole = found and found.get("categories") in (None, len(cell.get("categories", ())))
-            if whole and found["value"] is not None:
+            if found is None or found["value"] is None:
+                continue
+            if found.get("categories") in (None, len(cell.get("categories", ()))):
                 cells.append(found)
                 statuses |= {found["status"]} if "status" in found else set()
                 other_images |= cell["test_set"] != benchmark["test_set"]

@@ -115,9 +115,10 @@ def _ranks(
     for entry in entries:
         name = entry["name"]
         cells = [shown_cell(each, name, column) for each in benchmarks]
-        if entry["untrained"] or any(cell.value is None or FEWER in cell.marks for cell in cells):
+        known = [cell.value for cell in cells if cell.value is not None and FEWER not in cell.marks]
+        if entry["untrained"] or len(known) < len(cells):
             continue
-        values[name] = float(percent(math.fsum(cell.value for cell in cells) / len(cells)))  # as it is shown
+        values[name] = float(percent(math.fsum(known) / len(cells)))  # as it is shown
         group = next((group for group in groups if same_images(group[0], name)), None)
         groups.append([name]) if group is None else group.append(name)
     runs = {entry["name"] for entry in entries if entry["kind"] == "run"}

@@ -56,8 +56,8 @@ def read_influence(run: str, benchmark: str, results: dict) -> Influence:
             )
             table = table.sort_by([("category", "ascending"), ("key", "ascending")])
             categories = np.array(table["category"].to_pylist(), dtype=object)
-            rows = zip(*(table[name].to_pylist() for name in ("key", "sha256", "label")), strict=True)
-            images = np.array([repr(row) for row in rows], dtype=object)
+            facts = zip(*(table[name].to_pylist() for name in ("key", "sha256", "label")), strict=True)
+            images = np.array([repr(each) for each in facts], dtype=object)
             labels = table["label"].fill_null(-1).to_numpy()  # those without a label are a stratum too
             values = {column.name: np.array(table[column.name].cast(pa.float64()).to_numpy()) for column in columns}
     except FileNotFoundError:
@@ -99,9 +99,9 @@ def mean_influence(of_runs: list[Influence]) -> Influence:
         of_columns = [each.get(name, {}) for each in of_runs]
         united[name] = {}
         for category in dict.fromkeys(category for each in of_columns for category in each):
-            cells = [each.get(category) for each in of_columns]
-            first = next(cell for cell in cells if cell)
-            if all(cell and cell.images == first.images for cell in cells):
+            cells = [each[category] for each in of_columns if category in each]
+            first = cells[0]
+            if len(cells) == len(of_columns) and all(cell.images == first.images for cell in cells):
                 mean = np.mean([cell.influence for cell in cells], axis=0)
                 united[name][category] = Counted(first.images, mean, first.labels)
             else:
@@ -117,6 +117,10 @@ def same_images(influence: Influence, column: Column) -> str | None:
     return repr(sorted((category, cell.images) for category, cell in counted.items()))
 
 
+_Compared = tuple[dict, tuple[float, float], Spread]
+"""Of a benchmark: what leaderboard.json has of the comparison, the two means, the spread of their difference."""
+
+
 def compare(entries: list[str], benchmarks: list[dict], influence: dict[tuple[str, str], Influence]) -> dict:
     """All pairs of `entries` on all `benchmarks` (as in leaderboard.json) that both cover.
 
@@ -125,7 +129,7 @@ def compare(entries: list[str], benchmarks: list[dict], influence: dict[tuple[st
     """
     comparisons, overall, not_compared = [], [], []
     for a, b in itertools.combinations(entries, 2):
-        of_columns: dict[Column, list[tuple[dict, list[float], Spread]]] = {}
+        of_columns: dict[Column, list[_Compared]] = {}
         for benchmark in benchmarks:
             name, pair = benchmark["name"], {"a": a, "b": b, "benchmark": benchmark["name"]}
             there = [entry for entry in (a, b) if entry in benchmark["cells"]]
@@ -135,9 +139,13 @@ def compare(entries: list[str], benchmarks: list[dict], influence: dict[tuple[st
             cells = [benchmark["cells"][entry] for entry in there]
             reasons: dict[str, list[str]] = {}
             for column in COLUMNS:
-                means = [_value(cell["mean"], column) for cell in cells]
-                if means == [None, None]:
+                mean_a, mean_b = (_value(cell["mean"], column) for cell in cells)
+                if mean_a is None and mean_b is None:
                     continue
+                if mean_a is None or mean_b is None:
+                    reasons.setdefault("undefined in one of both", []).append(column.name)
+                    continue
+                means = mean_a, mean_b
                 found = _compared(cells, means, [influence[entry, name] for entry in there], column)
                 if isinstance(found, str):
                     reasons.setdefault(found, []).append(column.name)
@@ -151,11 +159,9 @@ def compare(entries: list[str], benchmarks: list[dict], influence: dict[tuple[st
 
 
 def _compared(
-    cells: list[dict], means: list[float | None], influence: list[Influence], column: Column
+    cells: list[dict], means: tuple[float, float], influence: list[Influence], column: Column
 ) -> tuple[Spread, dict] | str:
     """(spread of the difference of the means, the difference with what tells of it), or why there is none."""
-    if None in means:
-        return "undefined in one of both"
     images = [same_images(each, column) for each in influence]
     if images[0] is None or images[0] != images[1]:
         return "not the same images"
@@ -183,16 +189,17 @@ def _of_mean(spreads: list[Spread]) -> Spread:
     return total._replace(variance=total.variance / len(spreads) ** 2)
 
 
-def _overall(a: str, b: str, column: Column, parts: list[tuple[dict, list[float], Spread]]) -> dict:
+def _overall(a: str, b: str, column: Column, parts: list[_Compared]) -> dict:
     """The means over several benchmarks compared, which are independent of each other."""
     compared, means, spreads = zip(*parts)
+    mean_a, mean_b = (statistics.fmean(values) for values in zip(*means))
     return {
         "a": a,
         "b": b,
         "benchmarks": [each["benchmark"] for each in compared],
         "group": column.group,
         "metric": column.metric,
-        **paired_difference(*(statistics.fmean(values) for values in zip(*means)), _of_mean(list(spreads))),
+        **paired_difference(mean_a, mean_b, _of_mean(list(spreads))),
         "images": sum(each["images"] for each in compared),
     }
 

@@ -51,14 +51,16 @@ def _character(c: str) -> str:
         return _CHARACTERS[c]
     if " " <= c <= "~":
         return c
-    letter, *accents = unicodedata.normalize("NFD", c)
+    letter, *accents = list(unicodedata.normalize("NFD", c))
     if letter.isascii() and len(accents) == 1 and accents[0] in _ACCENTS:
         return f"\\{_ACCENTS[accents[0]]}{{{letter}}}"
     return f"U+{ord(c):04X}"
 
 
 def _table(leaderboard: dict, level: str) -> str:
-    blocks, titles, marks = [], [], []
+    blocks: list[str] = []
+    titles: list[str] = []
+    marks: list[str] = []
     for column in COLUMNS:
         if column.group == level:
             titles, rows = means_table(leaderboard, column)

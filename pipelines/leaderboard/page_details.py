@@ -24,7 +24,7 @@ from zsad_core.map_codec import decode, unpack_mask
 PICTURE_SIDE = 192  # pixels of a picture's longer side
 
 # Why an image is shown: its label, and its place among the images of its category with that label, by score.
-_REASONS = [
+_REASONS: list[tuple[str, int | None, float]] = [
     ("highest score of its category's anomalous images", 1, 1.0),
     ("middle score of its category's anomalous images", 1, 0.5),
     ("lowest score of its category's anomalous images", 1, 0.0),
@@ -140,7 +140,7 @@ def _choose(folder: str) -> list[_Sample]:
 
 def _read_rows(folder: str, chosen: list[_Sample]) -> list[dict]:
     """The chosen rows with their maps, in the order of `chosen`; each file is opened once."""
-    rows = {}
+    rows: dict[_Sample, dict] = {}
     for name in sorted({sample.file for sample in chosen}):
         table = read_predictions(storage.join(folder, name), _CHOSEN)
         rows |= {sample: table.slice(sample.row, 1).to_pylist()[0] for sample in chosen if sample.file == name}

@@ -124,15 +124,19 @@ def _make_sprites(
 ) -> tuple[pd.DataFrame, int]:
     """(cell, width, height, flags by the numbers of the rows that have a picture; how many were made now)."""
     first = rows.groupby("file")["key"].size().cumsum().shift(fill_value=0)
-    chosen: dict[int, list[int] | None] = dict.fromkeys(range(len(files)))
+    chosen: dict[int, list[int]] = {number: [] for number in range(len(files))}
     if top is not None:
-        highest = rows["score"].nlargest(top).index
-        chosen = {number: [] for number in range(len(files))}
-        for row in sorted(highest):
+        for row in sorted(rows["score"].nlargest(top).index):
             chosen[rows.at[row, "file"]].append(row - int(first[rows.at[row, "file"]]))
     common = {"run_uri": run_uri, "run": facts, "out": out, "size": size, "scale": scale}
     units = [
-        {**common, "name": file.uri, "file": file, "file_number": number, "rows": chosen[number]}
+        {
+            **common,
+            "name": file.uri,
+            "file": file,
+            "file_number": number,
+            "rows": None if top is None else chosen[number],
+        }
         for number, file in enumerate(files)
         if chosen[number] != []
     ]

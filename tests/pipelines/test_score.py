@@ -81,7 +81,7 @@ def assert_same_scores(frame, other):
 
 def test_folders_tars_parquet_shards_and_a_bucket_give_the_same(s3_proxy, images, folder, tmp_path):
     first = quick(folder, tmp_path / "runs" / "folder")
-    assert (first.there, first.images, first.not_scored) == (46, 46, 0)
+    assert (first.there, first.now.images, first.now.not_scored) == (46, 46, 0)
     frame = frame_of(tmp_path / "runs" / "folder")
     assert list(frame.index) == sorted(images)
     assert frame["sha256"].to_dict() == {key: hashlib.sha256(content).hexdigest() for key, content in images.items()}
@@ -123,12 +123,12 @@ def test_what_comes_later_is_scored_alone(images, folder, tmp_path, capfd):
     quick(folder, run)
     before = files_of(run)
     again = quick(folder, run)
-    assert (again.there, again.images) == (46, 0) and files_of(run) == before
+    assert (again.there, again.now.images) == (46, 0) and files_of(run) == before
 
     new = {f"pill/later/{number}.png": content for number, content in enumerate(list(images.values())[:10])}
     write(folder, new)
     later = quick(folder, run)
-    assert (later.there, later.images) == (56, 10)
+    assert (later.there, later.now.images) == (56, 10)
     after = files_of(run)
     assert {path: after[path] for path in before} == before and len(after) == len(before) + 1
     assert set(frame_of(run).index) == {*images, *new}
@@ -141,11 +141,11 @@ def test_only_what_is_missing_or_was_written_anew_is_done_again(images, folder, 
     whole = files_of(run)
     first, second = sorted(whole)
     first.unlink()
-    assert quick(folder, run).images == 32
+    assert quick(folder, run).now.images == 32
     assert files_of(run) == whole
 
     (folder / "wood" / "005.png").write_bytes(images["pill/000.png"])
-    assert quick(folder, run).images == 14  # those of its unit
+    assert quick(folder, run).now.images == 14  # those of its unit
     changed = files_of(run)
     assert changed[first] == whole[first] and changed[second] != whole[second]
     frame = frame_of(run)
@@ -153,7 +153,7 @@ def test_only_what_is_missing_or_was_written_anew_is_done_again(images, folder, 
 
     shutil.move(folder, tmp_path / "moved")
     (tmp_path / "moved" / "wood" / "000.png").touch()
-    assert quick(tmp_path / "moved", run, name="archive").images == 0
+    assert quick(tmp_path / "moved", run, name="archive").now.images == 0
 
 
 def test_what_cannot_be_scored_is_a_row_that_says_why(images, folder, tmp_path, capfd):
@@ -162,11 +162,11 @@ def test_what_cannot_be_scored_is_a_row_that_says_why(images, folder, tmp_path, 
     write_tar(folder / "pill.tar", {"1.png": content})
     (folder / "pill.tar").write_bytes((folder / "pill.tar").read_bytes()[:700])
     done = quick(folder, tmp_path / "run", prompt="thing")
-    assert (done.images, done.not_scored) == (51, 5)
+    assert (done.now.images, done.now.not_scored) == (51, 5)
     errors = frame_of(tmp_path / "run")["error"].dropna()
     assert set(errors.index) == {"pill/a.jpg", "pill/cut.png", "pill/empty.png", "pill.tar", "pill.tar/1.png"}
     assert errors["pill/empty.png"] == "empty file" and "damaged tar file" in errors["pill.tar"]
-    assert dict(done.errors) == errors.to_dict()
+    assert dict(done.now.errors) == errors.to_dict()
     assert "left out as no images: 1 .txt" in capfd.readouterr().err
 
 

@@ -30,7 +30,7 @@ def tags(name: str) -> dict[str, str]:
     return {file.stem.removeprefix(f"{name}-"): str(file) for file in sorted(FOLDER.glob(f"{name}-*.safetensors"))}
 
 
-def build(name: str) -> nn.Module:
+def build(name: str) -> open_clip.CLIP:
     """The open_clip model of the own backbone `name`, with fresh weights."""
     config = _config(name)
     clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])

@@ -185,8 +185,9 @@ def _own_categories(tables: dict[str, Any], place: Callable[[str], str]) -> dict
     for folder, facts in tables.items():
         if type(facts) is not dict:
             raise UsageError(f"{place(f'categories.{folder}')}: {facts!r} is not a table, as [categories.{folder}] is")
-        _check_keys(facts, CATEGORY_KEYS, lambda key, folder=folder: place(f"categories.{folder}.{key}"))
-        category = Category(**{"name": folder, "prompt": folder.replace("_", " ")} | facts)
+        _check_keys(facts, CATEGORY_KEYS, lambda key: place(f"categories.{folder}.{key}"))  # noqa: B023, called at once
+        described: dict[str, Any] = {"name": folder, "prompt": folder.replace("_", " ")} | facts
+        category = Category(**described)
         if category.name in (other.name for other in categories.values()):
             raise UsageError(f"{place(f'categories.{folder}.name')} {category.name}: another category has this name")
         categories[folder] = category
@@ -199,7 +200,7 @@ def _check_keys(facts: dict[str, Any], kinds: dict[str, type], place: Callable[[
             raise UsageError(f"{place(key)}: unknown key. Known: {', '.join(kinds)}")
         if type(value) is not kinds[key]:  # not isinstance: true is no number
             raise UsageError(f"{place(key)}: {value!r} is not {KINDS[kinds[key]]}")
-        if value == "" or (key in ("test_normal", "test_anomalous") and value < 0):
+        if value == "" or (isinstance(value, int) and key in ("test_normal", "test_anomalous") and value < 0):
             raise UsageError(f"{place(key)}: {value!r} makes no sense")
 
 

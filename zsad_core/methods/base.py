@@ -80,7 +80,7 @@ def option_values(
     if unknown := [name for name in given if name not in options]:
         known = "; ".join(describe_options(options)) or "none"
         raise UsageError(f"--option {unknown[0]}: not an option of the method; its options: {known}")
-    published = {name: option.of_benchmark.get(benchmark, option.default) for name, option in options.items()}
+    published = {name: option.of_benchmark.get(benchmark or "", option.default) for name, option in options.items()}
     return published | dict(of_weights) | dict(given)
 
 
@@ -172,7 +172,7 @@ class Stage:
     keeps its last weights. restores_best: whether it ends with the weights of its best epoch, or of its last.
     """
 
-    begin: Callable[[Method], list[dict[str, Any]]]
+    begin: Callable[[Any], list[dict[str, Any]]]
     losses: Callable[..., dict[str, Tensor]]
     rate: Callable[[int, int], float]
     judged_by: Literal["pixel", "image"] | None = None

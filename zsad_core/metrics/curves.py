@@ -81,7 +81,8 @@ def pro_thresholds(counts: np.ndarray) -> np.ndarray:
 
 def roc_curve(normal: np.ndarray, anomalous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """FPR and TPR (..., N + 1) each, ascending: element i is where the i highest scores are hit. NaN as for auroc."""
-    return tuple(_from_zero(_ratio(_descending_sums(each), each.sum(-1)[..., None])) for each in (normal, anomalous))
+    fpr, tpr = (_from_zero(_ratio(_descending_sums(each), each.sum(-1)[..., None])) for each in (normal, anomalous))
+    return fpr, tpr
 
 
 def pro_curve(normal: np.ndarray, region_weight: np.ndarray, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from zsad_core.metrics import intervals
 from zsad_core.metrics.bins import bin_starts, binned
 from zsad_core.metrics.curves import auroc, average_precision, f1_max
 
+if TYPE_CHECKING:  # loads for seconds; metrics are computed without it
+    from torch import Tensor
 ScoreRule = Literal["fused", "text"]
 """A method's image score: the text part and the map's fused half and half, or the text part alone."""
 IMAGE_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -18,7 +20,7 @@ IMAGE_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "ap": average_precision,
     "f1_max": f1_max,
 }
-_Values = TypeVar("_Values")
+_Values = TypeVar("_Values", np.ndarray, "Tensor")
 _ROWS = 64  # of left-out images at a time, which bounds the memory
 
 

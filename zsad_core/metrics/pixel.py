@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -34,7 +34,7 @@ class MapCounts(NamedTuple):
     @classmethod
     def of(cls, codes: np.ndarray, mask: np.ndarray) -> MapCounts:
         """Counts of codes uint16 (H, W) where the mask is bool (H, W)."""
-        code, pixels, _ = _by_code(codes.ravel())
+        code, pixels = _by_code(codes.ravel())
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return cls(code, pixels, code[:0], pixels[:0], np.zeros(0), 0)
@@ -62,15 +62,15 @@ class MapCounts(NamedTuple):
         )
 
 
-def _by_code(codes: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(codes that occur uint16, how often uint32, sum of their weights) of codes uint16 (n,)."""
+def _by_code(codes: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
+    """[codes that occur uint16, how often uint32, sum of each of the weights there] of codes uint16 (n,)."""
     if codes.size < CODES // 8:  # few: sorting them is less work than going through all codes that there could be
         code, place, number = np.unique(codes, return_inverse=True, return_counts=True)
-        return code, number.astype(np.uint32), weights if weights is None else np.bincount(place, weights)
+        return [code, number.astype(np.uint32), *(np.bincount(place, each) for each in weights)]
     number = np.bincount(codes, minlength=CODES)
     code = np.flatnonzero(number)
-    sums = weights if weights is None else np.bincount(codes, weights, CODES)[code]
-    return code.astype(np.uint16), number[code].astype(np.uint32), sums
+    sums = (np.bincount(codes, each, CODES)[code] for each in weights)
+    return [code.astype(np.uint16), number[code].astype(np.uint32), *sums]
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class PixelCounts:
     """All that the pixel metrics need of a set of maps; index i of the arrays (..., 65536) is code i.
 
     `normal`, `anomalous` int64: pixels of either ground truth. `region_weight` float64: sum of 1/(area of its region)
-    over the anomalous pixels, where regions are the 8-connected components of each mask. `regions` (...): their number.
+    over the anomalous pixels, where regions are the 8-connected components of each mask. `regions` (...), or an int: their number.
     """
 
     normal: np.ndarray
     anomalous: np.ndarray
     region_weight: np.ndarray
-    regions: int | np.ndarray
+    regions: Any
 
     @classmethod
     def empty(cls) -> PixelCounts:
@@ -124,8 +124,8 @@ class PixelCounts:
             self.regions - other.regions,
         )
 
-    def of_images(self, chosen: np.ndarray) -> PixelCounts:
-        """The rows of some images, where the counts are (n, ...) of n images; `chosen` their places."""
+    def of_images(self, chosen: np.ndarray | int) -> PixelCounts:
+        """The rows of some images, where the counts are (n, ...) of n images; `chosen` their places, or one's place."""
         return PixelCounts(
             self.normal[chosen], self.anomalous[chosen], self.region_weight[chosen], self.regions[chosen]
         )

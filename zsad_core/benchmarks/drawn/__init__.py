@@ -22,7 +22,7 @@ def draw_sample(category: str, defect: str | None, number: int, size: int, seed:
     H and W have the material's aspect ratio and the area of a square of side `size`.
     """
     pixels, masks = draw_layers(category, [defect] if defect else [], number, size, seed)
-    return pixels, masks.any(0).astype(np.uint8) * 255
+    return pixels, np.where(masks.any(axis=0), 255, 0).astype(np.uint8)
 
 
 def draw_layers(category: str, defects: Sequence[str], number: int, size: int, seed: int) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from zsad_core.benchmarks.drawn import boards, food, materials, medical, metals, objects, textures
 from zsad_core.benchmarks.drawn.surfaces import Rng, Size, Surface
@@ -12,12 +13,12 @@ from zsad_core.benchmarks.drawn.surfaces import Rng, Size, Surface
 
 @dataclass(frozen=True)
 class Material:
-    """draw(rng, size) gives a normal sample; defects are names in DEFECTS.
+    """draw(rng, size) gives a normal sample, `size` what `size` gives; defects are names in DEFECTS.
 
     aspect: width over height. lit: an uneven lamp shines on it (scanners and endoscopes have none). grey: no colour.
     """
 
-    draw: Callable[[Rng, Size], Surface]
+    draw: Callable[[Rng, Any], Surface]
     defects: tuple[str, ...]
     aspect: float = 1.0
     lit: bool = True

@@ -131,6 +131,7 @@ def _smudge(rng: Rng, surface: Surface) -> tuple[Array, Array]:
 
 def _part(rng: Rng, surface: Surface) -> Array:
     """A random part of the surface as a bool (H, W), a pixel wider than it is."""
+    assert surface.parts is not None
     present, areas = np.unique(surface.parts[surface.parts > 0], return_counts=True)
     chosen = surface.parts == rng.choice(present, p=areas**0.5 / (areas**0.5).sum())
     return ndimage.binary_dilation(chosen, iterations=max(1, round(side(chosen.shape) / 180)))

@@ -29,7 +29,7 @@ def _pasted(rng: Rng, surface: Surface) -> tuple[Array, Array]:
     """A piece of the picture, turned and put where it does not belong."""
     coverage = _patch(rng, surface)
     shift = rng.uniform(0.15, 0.85, 2) * surface.region.shape
-    moved = np.roll(np.rot90(surface.pixels, rng.integers(4)) if coverage.shape[0] == coverage.shape[1]
+    moved = np.roll(np.rot90(surface.pixels, int(rng.integers(4))) if coverage.shape[0] == coverage.shape[1]
                     else surface.pixels[::-1, ::-1], shift.astype(int), (0, 1))  # fmt: skip
     return mix(surface.pixels, moved * rng.uniform(0.85, 1.15), coverage), coverage
 
@@ -126,6 +126,7 @@ def _cut_off(rng: Rng, surface: Surface) -> tuple[Array, Array]:
 
 def _swapped_part(rng: Rng, surface: Surface) -> tuple[Array, Array]:
     """A part turned about its middle, or shrunk in its place."""
+    assert surface.parts is not None
     numbers = np.unique(surface.parts[surface.parts > 0])
     chosen = ndimage.binary_dilation(surface.parts == rng.choice(numbers))
     rows, columns = np.nonzero(chosen)

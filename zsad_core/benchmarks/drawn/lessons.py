@@ -67,7 +67,8 @@ def _drawn(rng: Rng) -> _Lesson:
 def _pair(rng: Rng, lesson: _Lesson, size: int, words: list[str]) -> Pair | None:
     """A pair, or None where the damage cannot be seen or fell outside the cut."""
     name, surface, kinds, chances = lesson
-    damaged, mask = surface, np.zeros(surface.region.shape, bool)
+    damaged = surface
+    mask: Array = np.zeros(surface.region.shape, bool)
     for _ in range(2 if rng.uniform() < 0.2 else 1):
         kind = kinds[rng.choice(len(kinds), p=chances)]
         found = world.damage(rng, damaged, kind)

@@ -9,6 +9,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -42,6 +43,10 @@ class Drawing:
         for number in range(first, first + (self.normal if count is None else count)):
             yield draw_layers(material, [], number, self.size, self.seed)[0]
 
+    def of_training(self, material: str) -> Array:
+        """The one normal sample that a benchmark has beside those tested."""
+        return next(self.good(material, TRAIN, 1))
+
     def bad(self, material: str) -> Iterator[tuple[str, Array, Array]]:
         """Anomalous samples: defect, pixels, mask of 0 and 255. The material's defects take turns."""
         kinds = MATERIALS[material].defects
@@ -54,7 +59,9 @@ class Drawing:
         """Write an image; the format is that of the name's extension, `mode` Pillow's (default: that of the array)."""
         image = Image.fromarray(pixels)
         image = image.convert(mode) if mode else image
-        options = {"quality": 92} if parts[-1].lower().endswith((".jpg", ".jpeg")) else {"compress_level": 2}
+        options: dict[str, Any] = (
+            {"quality": 92} if parts[-1].lower().endswith((".jpg", ".jpeg")) else {"compress_level": 2}
+        )
         image.save(self._path(*parts), **options)
 
     def write(self, lines: Sequence[str], *parts: str) -> None:
@@ -74,7 +81,7 @@ class Drawing:
 def _mvtec(drawing: Drawing) -> None:
     for category in (category.name for category in drawing.facts.categories):
         mode = "L" if category in GREY_IN_MVTEC else None
-        drawing.save(*drawing.good(category, TRAIN, 1), category, "train", "good", "000.png", mode=mode)
+        drawing.save(drawing.of_training(category), category, "train", "good", "000.png", mode=mode)
         for number, pixels in enumerate(drawing.good(category)):
             drawing.save(pixels, category, "test", "good", f"{number:03d}.png", mode=mode)
         seen: dict[str, int] = {}
@@ -115,7 +122,7 @@ def _visa(drawing: Drawing) -> None:
 
 def _btad(drawing: Drawing) -> None:
     for folder, (material, image_ending, mask_ending) in BTAD.items():
-        drawing.save(*drawing.good(material, TRAIN, 1), folder, "train", "ok", f"0000{image_ending}")
+        drawing.save(drawing.of_training(material), folder, "train", "ok", f"0000{image_ending}")
         for number, pixels in enumerate(drawing.good(material)):
             drawing.save(pixels, folder, "test", "ok", f"{number:04d}{image_ending}")
         for number, (_, pixels, mask) in enumerate(drawing.bad(material)):
@@ -124,7 +131,7 @@ def _btad(drawing: Drawing) -> None:
 
 
 def _ksdd2(drawing: Drawing) -> None:
-    (train,) = drawing.good("commutator", TRAIN, 1)
+    train = drawing.of_training("commutator")
     black = np.zeros(train.shape[:2], np.uint8)
     tested = [(pixels, black) for pixels in drawing.good("commutator")]
     tested += [(pixels, mask) for _, pixels, mask in drawing.bad("commutator")]
@@ -144,9 +151,9 @@ def _rsdd(drawing: Drawing) -> None:
 def _dagm(drawing: Drawing) -> None:
     for folder in drawing.facts.source_names:
         material = folder.replace("Class", "dagm")
-        tested = [(pixels, None) for pixels in drawing.good(material)]
+        tested: list[tuple[Array, Array | None]] = [(pixels, None) for pixels in drawing.good(material)]
         tested += [(pixels, mask) for _, pixels, mask in drawing.bad(material)]
-        for split, images in (("Train", [(*drawing.good(material, TRAIN, 1), None)]), ("Test", tested)):
+        for split, images in (("Train", [(drawing.of_training(material), None)]), ("Test", tested)):
             labels = ["1"]
             for number, (pixels, mask) in enumerate(images, 1):
                 drawing.save(pixels, folder, split, f"{number:04d}.PNG", mode="L")
@@ -160,7 +167,7 @@ def _dagm(drawing: Drawing) -> None:
 
 def _dtd(drawing: Drawing) -> None:
     for folder, category in drawing.facts.source_names.items():
-        drawing.save(*drawing.good(category, TRAIN, 1), folder, "train", "good", "000.png")
+        drawing.save(drawing.of_training(category), folder, "train", "good", "000.png")
         for number, pixels in enumerate(drawing.good(category)):
             drawing.save(pixels, folder, "test", "good", f"{number:03d}.png")
         for number, (_, pixels, mask) in enumerate(drawing.bad(category)):
@@ -183,7 +190,7 @@ def _brain_mri(drawing: Drawing) -> None:
     good, bad = list(drawing.good("brain_mri")), [pixels for _, pixels, _ in drawing.bad("brain_mri")]
     good[1:2] = good[: len(good[1:2])]
     for label, folder, images in ((0, "no", good), (1, "yes", bad)):
-        listed = sorted(drawing.facts.test_list[label])
+        listed = sorted((drawing.facts.test_list or {})[label])
         if len(images) > len(listed):
             raise UsageError(f"BrainMRI: {len(images)} images in {folder}, its test list has {len(listed)} names")
         for number, pixels in enumerate(images):
@@ -191,7 +198,7 @@ def _brain_mri(drawing: Drawing) -> None:
             # The first two of the normal ones are to be the same files, and the first that of Br35H.
             ending, mode = (".jpg", "RGB") if number < 2 else ((".JPG", "L"), (".jpeg", "RGB"))[number % 2]
             drawing.save(pixels, folder, stem + ending, mode=mode)
-    drawing.save(*drawing.good("brain_mri", TRAIN, 1), "no", "1 no.jpeg")
+    drawing.save(drawing.of_training("brain_mri"), "no", "1 no.jpeg")
     drawing.save(draw_layers("brain_mri", ["tumour"], TRAIN, drawing.size, drawing.seed)[0], "yes", "Y1.jpg")
 
 

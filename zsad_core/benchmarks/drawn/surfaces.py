@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft, ndimage
@@ -45,8 +46,8 @@ def axes(size: Size, angle: float = 0.0) -> tuple[Array, Array]:
     return turned(x[None, :], y[:, None], angle)
 
 
-def turned(x: Array, y: Array, angle: float, centre: tuple[float, float] = (0, 0)) -> tuple[Array, Array]:
-    """x and y in a frame that lies at `centre` and is turned by `angle` (radians)."""
+def turned(x: Any, y: Any, angle: float, centre: tuple[float, float] = (0, 0)) -> tuple[Any, Any]:
+    """x and y, arrays or numbers, in a frame that lies at `centre` and is turned by `angle` (radians)."""
     x, y = x - centre[0], y - centre[1]
     return np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
 
@@ -105,7 +106,7 @@ def to_bytes(pixels: Array) -> Array:
     return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def tint(rng: Rng, colour: Sequence[float], spread: float = 0.03) -> Array:
+def tint(rng: Rng, colour: Sequence[float] | Array, spread: float = 0.03) -> Array:
     return np.clip(np.asarray(colour) * rng.uniform(1 - spread, 1 + spread, 3), 0, 1)
 
 
@@ -120,7 +121,7 @@ def soft(distance: Array, size: Size) -> Array:
 
 def cells(rng: Rng, size: int, count: int) -> tuple[Array, Array]:
     """A mosaic of about count x count irregular cells: cell number and distance to the cell's centre, both (S, S)."""
-    centres = (np.stack(np.mgrid[:count, :count], -1) + rng.uniform(0.1, 0.9, (count, count, 2))) * size / count
+    centres = (np.moveaxis(np.mgrid[:count, :count], 0, -1) + rng.uniform(0.1, 0.9, (count, count, 2))) * size / count
     down, across = np.clip(centres.astype(int), 0, size - 1).reshape(-1, 2).T
     numbers = np.full((size, size), -1)
     numbers[down, across] = np.arange(len(down))

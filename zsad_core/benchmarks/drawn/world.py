@@ -136,10 +136,11 @@ def _assembly(style: Rng) -> tuple[str, Callable[[Rng, Size], Surface]]:
             if places:
                 pixels, _, numbers, _ = thing.draw(rng, places, pixels)
                 parts = np.where(numbers > 0, numbers + 100 * kind, parts)
-        for _, (across, down, _, scale) in plan if pads is not None else ():
-            for side in (-1, 1):
-                pad = box(x - across - side * 0.25 * scale, y - down, 0.1 * scale, 0.15 * scale)
-                bare = mix(bare, pads, soft(pad, size))
+        if pads is not None:
+            for _, (across, down, _, scale) in plan:
+                for side in (-1, 1):
+                    pad = box(x - across - side * 0.25 * scale, y - down, 0.1 * scale, 0.15 * scale)
+                    bare = mix(bare, pads, soft(pad, size))
         return Surface(pixels, coverage > 0.5, bare, parts)
 
     return f"{words} {stuff} board", draw

@@ -47,13 +47,13 @@ def _by_defect(benchmark: Benchmark, tree: Tree, normal: str) -> Iterator[Sample
     test, masks = [], {}
     for folder, paths in tree.images_by_folder.items():
         if not root or folder.startswith(f"{root}/"):
-            category, kind, *defect = [*folder[len(root) :].lstrip("/").split("/"), ""]
+            category_name, kind, *rest = [*folder[len(root) :].lstrip("/").split("/"), ""]
             if plain(kind) == "test":
-                if len(defect) != 2:
+                if len(rest) != 2:
                     raise ZsadError(f"{paths[0]}: not in the layout <category>/test/<defect>/<image>; move it there")
-                test.append((category, defect[0], folder))
-            elif plain(kind) == "groundtruth" and len(defect) == 2:
-                masks[category, defect[0]] = by_stem(paths, "_mask")
+                test.append((category_name, rest[0], folder))
+            elif plain(kind) == "groundtruth" and len(rest) == 2:
+                masks[category_name, rest[0]] = by_stem(paths, "_mask")
     for category_name, defect, folder in test:
         category = category_of(benchmark, category_name, f"folder {category_name}")
         for path in tree.images_by_folder[folder]:
@@ -127,11 +127,14 @@ def ksdd2(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
             f"{benchmark.name}: no NNNNN_GT.png among the images of {found['test'][0]}; these masks tell which are normal"
         )
 
+    assert benchmark.mask_threshold is not None
+    threshold = benchmark.mask_threshold
+
     def label_of(path: str) -> tuple[int | None, str | None]:
         try:
             if stem(path) not in masks:
                 raise ImageError("no mask, which would tell whether the image is normal")
-            return int(decode_mask(tree.read(masks[stem(path)]), benchmark.mask_threshold).any()), None
+            return int(decode_mask(tree.read(masks[stem(path)]), threshold).any()), None
         except ImageError as error:
             return None, str(error)
 

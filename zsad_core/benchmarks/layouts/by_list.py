@@ -39,9 +39,10 @@ def headct(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         for table in sorted(tables, key=lambda path: path.count("/"))
         for folder in ("head_ct", "head_ct/head_ct")
     ]
-    table, folder = next((each for each in places if each[1] in tree.images_by_folder), (None, None))
-    if table is None:
+    there = [each for each in places if each[1] in tree.images_by_folder]
+    if not there:
         raise nothing(benchmark, "labels.csv and head_ct/NNN.png")
+    table, folder = there[0]
     labels = []
     for line, cells in _rows(tree, table):
         if line == 1 and not _is_number(cells[0]):  # the names of the columns
@@ -108,8 +109,8 @@ def dagm(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         name = posixpath.basename(posixpath.dirname(folder))
         category = category_of(benchmark, name, f"folder {name}")
         beside = [path for path in tree.images_by_folder if plain(path) == plain(f"{folder}/Label")]
-        masks = by_stem((path for label in beside for path in tree.images_by_folder[label]), "_label")
-        masks = {int(number): path for number, path in masks.items() if _is_number(number)}
+        by_number = by_stem((path for label in beside for path in tree.images_by_folder[label]), "_label")
+        masks = {int(number): path for number, path in by_number.items() if _is_number(number)}
         lists = [path for path in tree.files if plain(path) == plain(f"{folder}/Label/Labels.txt")]
         labels = list(_dagm_labels(tree, lists[0])) if lists else []
         if not labels and (lists or not masks):

@@ -78,11 +78,11 @@ class Tree:
 
     def without(self, names: Collection[str]) -> Tree:
         """The tree less the folders and files of these names, and what lies in them."""
-        kept = (
+        files, directories = (
             [path for path in paths if not set(path.split("/")) & set(names)]
             for paths in (self.files, self.directories)
         )
-        return Tree(*kept, self.read) if names else self
+        return Tree(files, directories, self.read) if names else self
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def sample(
     error = None
     if path not in tree.file_set:
         error = DIRECTORY if path in tree.directory_set else MISSING + (f" ({place})" if place else "")
-    defect = {0: NORMAL, 1: defect}.get(label, UNKNOWN)
+    defect = UNKNOWN if label is None else (NORMAL, defect)[label]
     return Sample(path, category.name, category.prompt, defect, label, mask, place or path, error, mask_error)
 
 

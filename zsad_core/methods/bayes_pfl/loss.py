@@ -6,6 +6,7 @@ Every loss is a float32 scalar, under autocast too. B: images, S: image size, D:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,8 @@ def training_losses(
     with torch.autocast(images.device.type, enabled=False):
         return {
             "image": _image_loss(model.image_temperature, contrast, labels),
-            "focal": sum(focal_loss(each, masks) for each in maps),
-            "dice": sum(dice_loss(each, masks) for each in maps),
+            "focal": reduce(torch.add, (focal_loss(each, masks) for each in maps)),
+            "dice": reduce(torch.add, (dice_loss(each, masks) for each in maps)),
             "orthogonal": orthogonal_loss(text),
             "kl_context": KL_WEIGHT * divergence(samples.context, len(images)),
             "kl_normal": KL_WEIGHT * divergence(samples.normal, len(images)),
@@ -75,7 +76,8 @@ def focal_loss(probability: Tensor, masks: Tensor, gamma: float = 2.0) -> Tensor
     anomalous pixels plus its mean over the others. A batch that has no pixels of a kind has no term for them."""
     right = torch.where(masks > 0.5, probability, 1 - probability)
     loss = -((1 - right) ** gamma) * torch.log(right + 1e-8)
-    return sum((loss * kind).sum() / kind.sum().clamp(min=1) for kind in (masks, 1 - masks))
+    normal, anomalous = ((loss * kind).sum() / kind.sum().clamp(min=1) for kind in (1 - masks, masks))
+    return normal + anomalous
 
 
 def dice_loss(probability: Tensor, masks: Tensor, smoothing: float = 1e-5) -> Tensor:

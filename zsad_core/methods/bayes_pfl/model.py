@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ class BayesPFL(Method):
     def compile_kernels(self) -> None:
         super().compile_kernels()
         if self.pixel_temperature.is_cuda:
-            self.anomaly_map = torch.compile(self.anomaly_map, dynamic=False)
+            setattr(self, "anomaly_map", torch.compile(self.anomaly_map, dynamic=False))  # noqa: B010, a method
 
     def draw_noise(self, seed: int, image_sha256s: Sequence[str]) -> Noise:
         device, shape = self.pixel_temperature.device, (self.samples, self.backbone.embed_dim)
@@ -191,7 +192,7 @@ class BayesPFL(Method):
         `samples` (B, R, S, S), zeros: becomes the same of each prompt sample.
         """
         maps = (self.layer_map(text, layer_tokens, layer, samples) for layer, layer_tokens in enumerate(tokens))
-        anomaly_map = sum(maps) / len(tokens)
+        anomaly_map = reduce(torch.add, maps) / len(tokens)
         if samples is not None:
             samples /= len(tokens)
         return anomaly_map

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,8 @@ def _begin_with_clip(model: BayesPFL) -> None:
         ids, _ = model.backbone.tokenize(list(phrases))
         learned.copy_(model.backbone.embed_tokens(ids[:, 1 : 1 + learned.shape[1]]))
     for encoder in (model.context_encoder, model.state_encoder):
-        encoder.log_variance[-1].bias.fill_(SMALL_LOG_VARIANCE)
+        last: Any = encoder.log_variance[-1]
+        last.bias.fill_(SMALL_LOG_VARIANCE)
     for adding in (model.context_flow.u.weight, *(flow.u for flow in flows), model.fusion.project.weight):
         adding.zero_()
     for mapping in (model.text_mapping, model.image_mapping):

@@ -32,7 +32,7 @@ def build(backbone: str, checkpoint: str, image_size: int | None, samples: int) 
     if checkpoint == "random":
         return untrained(backbone, image_size, 0, samples).eval()
     facts = facts_for(NAME, checkpoint)
-    model = CoPS(_backbone(backbone, image_size, facts and facts["activation"]), samples)
+    model = CoPS(_backbone(backbone, image_size, facts["activation"] if facts else None), samples)
     load(model, checkpoint, facts) if facts else load_released(model, checkpoint)
     return model.eval()
 

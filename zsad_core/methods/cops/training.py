@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ RATE = 1e-3
 
 # Of our own recipe. What is read after training goes into the checkpoint: of a grid of 24 patches a side, 3 are about
 # what 5 are of the published 37, and the image feature of such a backbone tells less than its patches.
-OWN_OPTIONS = {"alpha": 0.15, "beta": 0.4, "pooling": 3}
+OWN_POOLING = 3
+OWN_OPTIONS = {"alpha": 0.15, "beta": 0.4, "pooling": OWN_POOLING}
 OWN_RATES = {"prompts.": 5e-4, "prototypes.": 2e-4, "vae_": 1e-5}
 OWN_IMAGE_WEIGHT = 3.0
 OWN_WORDS_WEIGHT = 0.2
@@ -73,10 +75,13 @@ def _own_recipe(backbone: Backbone) -> Recipe:
     def losses(model: CoPS, batch: Batch, *key: str | int) -> dict[str, Tensor]:
         losses = training_losses(
             model, batch.images, batch.masks, batch.labels, drawn(model, batch, *key),
-            pooling=OWN_OPTIONS["pooling"], reconstructs=False,
+            pooling=OWN_POOLING, reconstructs=False,
         )  # fmt: skip
-        way = sum((now - words[name].to(now.device)).square().sum() for name, now in model.prompts.named_parameters())
-        return losses | {"image": OWN_IMAGE_WEIGHT * losses["image"], "words": OWN_WORDS_WEIGHT * way}
+        ways = ((now - words[name].to(now.device)).square().sum() for name, now in model.prompts.named_parameters())
+        return losses | {
+            "image": OWN_IMAGE_WEIGHT * losses["image"],
+            "words": OWN_WORDS_WEIGHT * functools.reduce(torch.add, ways),
+        }
 
     return Recipe(
         stages=(Stage(functools.partial(_learning, rates=OWN_RATES), losses, _half_a_cosine),),
@@ -96,13 +101,8 @@ def untrained(backbone: str, image_size: int | None, seed: int) -> CoPS:
     if _is_own(model.backbone):
         model.prompts.load_state_dict(words_of(model.backbone))
         prototypes, decoder, encoder = model.prototypes, model.vae_decoder, model.vae_encoder
-        for last in (
-            prototypes.attention.out_proj,
-            prototypes.mlp[-1],
-            decoder[-1],
-            encoder.mean,
-            encoder.log_variance,
-        ):
+        lasts: list[Any] = [prototypes.attention.out_proj, prototypes.mlp[-1], decoder[-1]]
+        for last in [*lasts, encoder.mean, encoder.log_variance]:
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
     return model
