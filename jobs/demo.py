@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from jobs.cli import main
-    from pipelines import engine
+    from pipelines import console
 
     images, shards, run_folder, board = (
         os.path.join(options.folder, name) for name in ("images", "shards", "run", "leaderboard")
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         ["evaluate", shards, run_folder],
         ["leaderboard", run_folder, "--out", board],
     ):
-        engine.say(f"zsad {' '.join(arguments)}")
+        console.say(f"zsad {' '.join(arguments)}")
         if status := main(arguments):
             return status
     return 0

@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines import engine
+    from pipelines import console
     from zsad_core.benchmarks.drawn import auxiliary, miniatures
     from zsad_core.errors import UsageError
 
@@ -33,14 +33,14 @@ def run(options: argparse.Namespace) -> int:
     others = [miniatures.miniature_name(name) for name in options.benchmarks if name not in world]
     if world:
         images = auxiliary.CATEGORIES * (auxiliary.NORMAL + auxiliary.ANOMALOUS)
-        progress = engine.Progress(f"drawing into {options.folder}", images)
+        progress = console.Progress(f"drawing into {options.folder}", images)
         folder = os.path.join(options.folder, auxiliary.NAME)
         auxiliary.draw_auxiliary(
             folder, size=options.size or auxiliary.SIZE, seed=options.seed, advance=progress.advance
         )
     names = list(dict.fromkeys(others)) if options.benchmarks else list(miniatures.MINIATURES)
     if names:
-        progress = engine.Progress(f"drawing into {options.folder}", len(names), unit="benchmarks")
+        progress = console.Progress(f"drawing into {options.folder}", len(names), unit="benchmarks")
     for name in names:
         folder = os.path.join(options.folder, name)
         miniatures.draw_miniature(name, folder, size=options.size or miniatures.SIZE, seed=options.seed)

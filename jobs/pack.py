@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _pack_all(sources: str, shards: str, how: dict) -> int:
     """Pack every benchmark that has a folder in `sources`; what fails is said at the end."""
-    from pipelines import engine, storage
+    from pipelines import console, storage
     from zsad_core.benchmarks.table import benchmarks
     from zsad_core.errors import ZsadError
 
@@ -136,25 +136,25 @@ def _pack_all(sources: str, shards: str, how: dict) -> int:
             _pack(benchmark, storage.join(place, named[0]), shards, how)
         except (ZsadError, OSError) as error:
             failed.append(benchmark.name)
-            engine.say(f"{benchmark.name} failed: {error}")
+            console.say(f"{benchmark.name} failed: {error}")
     if len(absent) == len(benchmarks()):
         raise ZsadError(f"{sources}: no folder there is named as a benchmark of the table is (`zsad ls benchmarks`)")
     if absent:
-        engine.say(f"not in {sources}: {', '.join(absent)}")
+        console.say(f"not in {sources}: {', '.join(absent)}")
     if failed:
-        engine.say(f"not packed: {', '.join(failed)}")
+        console.say(f"not packed: {', '.join(failed)}")
     return 1 if failed else 0
 
 
 def _pack(benchmark: Benchmark, source: str, shards: str, how: dict) -> None:
     """Pack one benchmark and say what came of it."""
-    from pipelines import engine
+    from pipelines import console
     from pipelines.pack import pack
     from pipelines.shards import shown_warnings
 
     manifest = pack(benchmark, source, shards, **how)
     for line in shown_warnings(manifest):
-        engine.say(line)
+        console.say(line)
     counts = [
         each for each in manifest["categories"].values() if each["normal"] + each["anomalous"] + each["unlabelled"]
     ]

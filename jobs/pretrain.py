@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines import engine
+    from pipelines import console
     from zsad_core.errors import UsageError
     from zsad_core.pretraining import PretrainingSettings, pretrain, save
 
@@ -44,12 +44,12 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     state_file = f"{options.file}.state"
-    progress = engine.Progress("pretraining", settings.steps, unit="steps")
+    progress = console.Progress("pretraining", settings.steps, unit="steps")
 
     def report(step: int, losses: dict[str, float]) -> None:
         progress.advance(step - progress.done)
         if step % 50 == 0:
-            engine.say(f"step {step}: " + ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items()))
+            console.say(f"step {step}: " + ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items()))
 
     save(pretrain(settings, state_file, report), options.file, settings)
     os.remove(state_file)

@@ -17,13 +17,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipelines import engine, storage
+    from pipelines import console, storage
     from pipelines.regions import find_regions
     from pipelines.tables import number_of_images
 
     found = find_regions(storage.normalise(options.run_uri), options.cut)
     if found.sizes_unknown:
-        engine.say(
+        console.say(
             f"{number_of_images(found.sizes_unknown)} of an earlier version, whose predictions do not know the image's "
             "size: lengths there are in pixels of the map"
         )

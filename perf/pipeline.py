@@ -31,8 +31,9 @@ from perf.inference import machine
 from pipelines.tables import markdown_table
 from zsad_core.benchmarks.drawn import draw_sample
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
-from zsad_core.images import image_pixels
+from zsad_core.images import decode_image
 from zsad_core.settings import ScoringSettings
+from zsad_core.tiling import Tiling, tile_pixels
 
 GPU_RATE = 350  # images/s of ViT-L/14 at 518 px in bf16 that one H200 is to reach
 ROUNDS = 5
@@ -90,7 +91,7 @@ def decoding_report(folders: list[str], size: int) -> str:
         for name, contents in kinds.items():
             start = time.perf_counter()
             for content in contents:
-                image_pixels(content, size)
+                tile_pixels(decode_image(content), Tiling.whole(size), size)
             rates[name].append(len(contents) / (time.perf_counter() - start))
     rows = []
     for name, contents in kinds.items():

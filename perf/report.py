@@ -25,8 +25,8 @@ from scipy.ndimage import zoom
 
 from perf.inference import machine
 from perf.pipeline import drawn
-from pipelines.finished import PredictionFile
-from pipelines.predictions import PREDICTION_SCHEMA, write_predictions
+from pipelines.originals import Origin
+from pipelines.predictions import PREDICTION_SCHEMA, PredictionFile, write_predictions
 from pipelines.report import sprites
 from pipelines.report.cuts import SOURCES, starting_cuts
 from pipelines.report.index import index_script, report_index
@@ -98,8 +98,8 @@ def one_file(folder: str) -> tuple[dict, float]:
     unit: dict[str, Any] = {
         "name": uri,
         "file": PredictionFile("line", "0", uri),
-        "run_uri": folder,
-        "run": {},
+        "origin": Origin(),
+        "file_number": 0,
         "rows": None,
     }
     unit |= {"out": os.path.join(folder, "made"), "size": SIZE, "scale": [0.0, 0.7]}

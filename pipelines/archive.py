@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import engine, parquet, storage
-from pipelines.containers import TAR, Place, is_container, is_data, is_image, places_in, read_images
+from pipelines import console, engine, parquet, storage
+from pipelines.containers import TAR, Place, is_container, is_data, places_in, read_images
 from pipelines.prompts import Prompts
 from zsad_core.errors import ZsadError
-from zsad_core.images import ImageError
+from zsad_core.images import ImageError, is_image_name
 
 FOLDER = "inventory"
 IMAGES_A_FILE = 8192  # of an inventory, more where one container holds more
@@ -95,7 +95,7 @@ def update(run: str, source: Source, prompts: Prompts, image_column: str, unit_s
 
 def is_usable(file: str) -> bool:
     """Whether a file below the source is an image, or may hold some."""
-    return is_data(file) and (is_image(file) or is_container(file))
+    return is_data(file) and (is_image_name(file) or is_container(file))
 
 
 def _ending(file: str) -> str:
@@ -121,7 +121,7 @@ def _renew(run: str, number: int, table: pa.Table, versions: dict[str, str], mov
             noted[row] = now
             changed += 1
     for file in sorted(containers):
-        engine.say(
+        console.say(
             f"warning: {file} was written anew since it was listed; its images are those of before: give what is new a "
             "file of its own, or score it into another run"
         )
@@ -148,7 +148,7 @@ def _rows(
     source: Source, files: list[str], prompts: Prompts, image_column: str, unit_size: int
 ) -> Iterator[dict[str, Any]]:
     """Inventory rows of new files, but for their units' numbers: `unit` is what stays together, in this order."""
-    images = [file for file in files if is_image(file)]
+    images = [file for file in files if is_image_name(file)]
     for position, file in enumerate(images):
         yield _row(file, Place(file), source, prompts) | {"unit": ("", None, position // unit_size)}
     containers = [file for file in files if is_container(file)]
@@ -166,7 +166,7 @@ def _places(file: str, source_uri: str, image_column: str) -> list[Place]:
 def _row(file: str, place: Place, source: Source, prompts: Prompts) -> dict[str, Any]:
     """A member of a tar file is named by the file too, a row of a Parquet file by the folder of its file."""
     folder = file.rpartition("/")[0]
-    path = file if is_image(file) else f"{folder}/{place.name}".lstrip("/")
+    path = file if is_image_name(file) else f"{folder}/{place.name}".lstrip("/")
     if not place.name:  # the container itself
         key = file
     elif file.lower().endswith(TAR):

@@ -16,11 +16,8 @@ import pyarrow.parquet as pq
 from pipelines import parquet, storage
 from pipelines.sources import NOT_DATA, read
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import ImageError
+from zsad_core.images import ImageError, is_image_name
 
-IMAGES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".ppm", ".pgm", ".pbm",
-)  # fmt: skip
 TAR, PARQUET = ".tar", ".parquet"
 IMAGE_COLUMN = "image"
 _IN_MEMORY = 2**27  # bytes of a Parquet file that is fetched whole rather than twice in parts
@@ -51,10 +48,6 @@ def is_data(path: str) -> bool:
     return not any(part.startswith(".") or part in NOT_DATA for part in path.split("/"))
 
 
-def is_image(path: str) -> bool:
-    return path.lower().endswith(IMAGES)
-
-
 def is_container(path: str) -> bool:
     return path.lower().endswith((TAR, PARQUET))
 
@@ -78,7 +71,7 @@ def _members(file: BinaryIO) -> Iterator[Place]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
-                if member.isfile() and is_data(member.name) and is_image(member.name):
+                if member.isfile() and is_data(member.name) and is_image_name(member.name):
                     # Of two members of one name the later is meant, as when they are unpacked.
                     found[member.name] = Place(member.name, start=member.offset_data, size=member.size)
                 tar.members.clear()  # type: ignore[attr-defined]  # or it keeps them all

@@ -7,8 +7,6 @@ import functools
 import logging
 import os
 import pickle
-import sys
-import time
 import traceback
 import warnings
 from collections import deque
@@ -19,7 +17,7 @@ import ray
 import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
-from pipelines import interrupt, storage
+from pipelines import console, interrupt
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.settings import Device
 
@@ -40,7 +38,7 @@ def start() -> None:
     context.target_max_block_size = None  # a shard stays one block whatever its size
     if ray.is_initialized():
         return
-    say("starting Ray")
+    console.say("starting Ray")
     # Ray's native layer warns on every start of an actor pool (ray-project/ray#53727), and says so when told not to.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Arrow's own allocator keeps what a worker once had; the system's gives it back, a fifth of a worker's memory.
@@ -144,7 +142,7 @@ def _stream(
         if not left:
             break
         if isolated:
-            say(
+            console.say(
                 f"{len(left)} of {len(units)} parts of the work lost their process or machine {RETRIES + 1} times: once more, by file"
             )
         numbers = [*left]
@@ -195,7 +193,7 @@ def in_order(label: str, function: Callable[..., _T], items: Sequence[Any], *sha
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_value_or_error)
     arguments = [ray.put(each) for each in (function, *shared)]
     at_once = max(1, 2 * int(resources()["CPU"]))  # results wait for those before them: not for many
-    progress = Progress(label, len(items), "parts", patience=10)
+    progress = console.Progress(label, len(items), "parts", patience=10)
     waiting: deque[ray.ObjectRef] = deque()
     for number in range(len(items) + at_once):
         if number < len(items):
@@ -218,55 +216,6 @@ def _value(result: ray.ObjectRef) -> Any:
     if error:
         raise error
     return value
-
-
-class Progress:
-    """One line on standard error: done of total, rate, time left. Rewritten on a terminal, now and then in a log.
-
-    What is done within `patience` seconds shows nothing.
-    """
-
-    def __init__(self, label: str, total: int, unit: str = "images", patience: float = 0):
-        self.label, self.total, self.unit, self.patience = label, total, unit, patience
-        self.done, self.started, self.shown = 0, time.monotonic(), float("-inf")
-        self.first: tuple[float, int] | None = None  # when the first were done and how many: workers start before that
-        self.terminal = sys.stderr.isatty()
-        self._show(self.started)
-
-    def advance(self, count: int) -> None:
-        self.done += count
-        now = time.monotonic()
-        self.first = self.first or (now, self.done)
-        if now - self.shown >= (0.2 if self.terminal else 10) or self.done >= self.total:
-            self.shown = now
-            self._show(now)
-
-    def _show(self, now: float) -> None:
-        if now - self.started < self.patience:
-            return
-        finished = self.done >= self.total
-        since, before = (self.started, 0) if finished or not self.first else self.first
-        line = f"{self.label}: {self.done:,} of {self.total:,} {self.unit}"
-        if self.done > before:
-            rate = (self.done - before) / max(now - since, 1e-9)
-            ending = (
-                f"{_duration(now - since)} in all" if finished else f"{_duration((self.total - self.done) / rate)} left"
-            )
-            shown = f"{rate:,.1f}" if rate >= 1 else f"{rate:.2g}"
-            line += f", {shown} {self.unit}/s, {ending}"
-        end = "" if self.terminal and not finished else "\n"
-        print(f"\r\x1b[2K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-
-
-def say(text: str) -> None:
-    """A line for the user, apart from the output proper."""
-    print(storage.without_credentials(text), file=sys.stderr, flush=True)
 
 
 def _start_here(**options: Any) -> None:
@@ -305,7 +254,7 @@ def device(given: Device | None) -> Device:
     if given == "cuda" and not gpus:
         if not os.environ.get("RAY_ADDRESS"):
             raise UsageError("--device cuda: Ray finds no GPU in this machine; leave out --device")
-        say("no GPU in the cluster yet: the work waits until one joins")
+        console.say("no GPU in the cluster yet: the work waits until one joins")
     return given or ("cuda" if gpus else "cpu")
 
 

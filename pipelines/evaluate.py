@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipelines import engine, lock, predictions, runs, shards, storage
+from pipelines import console, lock, predictions, runs, shards, storage
 from pipelines.models import choose_models
 from pipelines.reduce import reduce
 from zsad_core.settings import ScoringSettings
@@ -28,14 +28,14 @@ def evaluate(
     sets = shards.find_manifests(shards_uri, benchmark_names)
     for shard_set in sets:
         for line in shards.shown_warnings(shard_set.manifest):
-            engine.say(line)
+            console.say(line)
     auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     models = choose_models(settings, checkpoints, auxiliaries, actors)
     recorded, routes = models.recorded, models.routes
     with lock.held(run_uri):
         benchmarks = _benchmarks(sets, routes, models.options_of)
         for version in runs.open_run(run_uri, recorded, benchmarks, shards_uri):
-            engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
+            console.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
         for name in models.files:
             served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
             units = [unit for shard_set in served for unit in _units(shard_set, run_uri, recorded, models.options_of)]

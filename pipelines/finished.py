@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import engine, storage
-from pipelines.predictions import prediction_uri, read_predictions
+from pipelines import console, engine, storage
+from pipelines.predictions import PredictionFile, files_there, prediction_uri, read_predictions
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import decode, dequantise
 
-_PARTITION = "benchmark="
 MAP_COLUMNS = ["anomaly_map", "map_height", "map_width"]
 _OF_EVERY_IMAGE = ("key", "category", "label", "score")
-
-
-class PredictionFile(NamedTuple):
-    benchmark: str
-    name: str  # `test-00000-of-00004.parquet` say
-    uri: str
 
 
 def read_facts(run_uri: str) -> dict[str, Any]:
@@ -44,14 +36,7 @@ def read_facts(run_uri: str) -> dict[str, Any]:
 
 def prediction_files(run_uri: str) -> list[PredictionFile]:
     """All prediction files of a run, sorted. ZsadError where it has none, or lacks one that run.json names."""
-    predictions = storage.join(run_uri, "predictions")
-    found = []
-    for folder in storage.list_names(predictions):
-        if folder.startswith(_PARTITION):
-            benchmark = unquote(folder.removeprefix(_PARTITION))
-            names = storage.list_names(storage.join(predictions, folder))
-            uris = [(name, storage.join(predictions, folder, name)) for name in names if name.endswith(".parquet")]
-            found += [PredictionFile(benchmark, name, uri) for name, uri in uris]
+    found = files_there(run_uri)
     try:
         expected = [
             prediction_uri(run_uri, name, file["name"])
@@ -67,7 +52,7 @@ def prediction_files(run_uri: str) -> list[PredictionFile]:
             "run the command that made it again: it does only what is missing"
         )
     if not found:
-        raise ZsadError(f"{predictions}: no prediction files there")
+        raise ZsadError(f"{run_uri}/predictions: no prediction files there")
     return found
 
 
@@ -79,7 +64,7 @@ def read_images(files: list[PredictionFile], label: str, more: Sequence[str] = (
     where a file is damaged, or an image has neither a score nor an error.
     """
     units = [{"name": file.uri, "file": number, "more": more} for number, file in enumerate(files)]
-    progress, tables = engine.Progress(label, len(units), "files", patience=2), {}
+    progress, tables = console.Progress(label, len(units), "files", patience=2), {}
     for unit in engine.map_units(units, _read_small, few=engine.FEW):
         table, benchmark = unit["table"], files[unit["file"]].benchmark
         tables[unit["file"]] = table.append_column("benchmark", _repeated(table, benchmark))
@@ -115,7 +100,7 @@ def map_peaks(images: pd.DataFrame, files: list[PredictionFile], label: str) -> 
         {"name": files[number].uri, "places": rows.index.to_list(), "rows": rows["row"].to_list()}
         for number, rows in images.reset_index(drop=True).groupby("file")
     ]
-    progress, peaks = engine.Progress(label, len(units), "files", patience=2), np.full(len(images), np.nan)
+    progress, peaks = console.Progress(label, len(units), "files", patience=2), np.full(len(images), np.nan)
     for unit in engine.map_units(units, _read_peaks, few=engine.FEW):
         peaks[unit["places"]] = unit["peaks"]
         progress.advance(1)

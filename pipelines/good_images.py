@@ -5,18 +5,18 @@ Keys are a run's own; a file that names one that the run does not have is refuse
 
 from __future__ import annotations
 
-import csv
 import fnmatch
-import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipelines import engine, storage
-from pipelines.finished import PredictionFile, map_peaks, prediction_files, read_facts, read_images
+from pipelines import console, storage
+from pipelines.finished import map_peaks, prediction_files, read_facts, read_images
+from pipelines.predictions import PredictionFile
+from zsad_core import csv_rows
 from zsad_core.errors import UsageError, ZsadError
 
 _LABELS = {"0": 0, "normal": 0, "good": 0, "1": 1, "anomalous": 1, "bad": 1}
@@ -57,15 +57,15 @@ def labels_of(images: pd.DataFrame, uri: str) -> pd.Series:
     ZsadError for a key that the run does not have, and for a label that is none.
     """
     labels: dict[str, int] = {}
-    for line, row in _csv_rows(uri, "key", "label"):
-        key, text = row["key"], (row["label"] or "").strip()
+    for line, row in _rows_with_keys(uri, "label"):
+        key, text = row["key"], row["label"]
         if not text:  # not yet looked at
             continue
         if text.lower() not in _LABELS:
-            raise ZsadError(f"{uri}: line {line}: the label {text!r:.80} is none of {', '.join(_LABELS)}")
+            raise ZsadError(f"{uri} line {line}: the label {text!r:.80} is none of {', '.join(_LABELS)}")
         label = _LABELS[text.lower()]
         if labels.setdefault(key, label) != label:
-            raise ZsadError(f"{uri}: line {line}: {key} has another label further up")
+            raise ZsadError(f"{uri} line {line}: {key} has another label further up")
     rows = _rows_of_keys(images, labels, uri)
     labelled = images["label"].copy()
     labelled.iloc[rows] = [labels[key] for key in images["key"].iloc[rows]]
@@ -110,7 +110,7 @@ def _in_categories_of(images: pd.DataFrame, good: pd.DataFrame) -> pd.DataFrame:
     own = good[["benchmark", "category"]].astype(str).itertuples(index=False, name=None)
     renamed = pd.DataFrame([names.get(name, name) for name in own], good.index, ["benchmark", "category"])
     if others := sorted(set(there.itertuples(index=False, name=None)) - set(names)):
-        engine.say(
+        console.say(
             f"the run does not have {few([name for _, name in others])}, whose good images are in no cut but that of all"
         )
     return good.assign(benchmark=renamed["benchmark"], category=renamed["category"])
@@ -121,7 +121,7 @@ def _named(images: pd.DataFrame, which: str) -> np.ndarray:
     if storage.exists(storage.normalise(which)) and not storage.is_directory(storage.normalise(which)):
         uri = storage.normalise(which)
         if uri.lower().endswith(".csv"):
-            keys = [row["key"] for _, row in _csv_rows(uri, "key")]
+            keys = [row["key"] for _, row in _rows_with_keys(uri)]
         else:
             keys = storage.read_text(uri).splitlines()
         keys = [key for key in keys if key and key.strip()]
@@ -154,18 +154,13 @@ def _rows_of_keys(images: pd.DataFrame, keys: Collection[str], uri: str) -> np.n
     return rows
 
 
-def _csv_rows(uri: str, *columns: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(number of the line, row) of a CSV file with a head that has these columns."""
-    reader = csv.DictReader(io.StringIO(storage.read_text(uri), newline=""))
-    try:
-        if missing := [name for name in columns if name not in (reader.fieldnames or [])]:
-            raise ZsadError(f"{uri}: no column {missing[0]} in its first line, which is {few(reader.fieldnames or [])}")
-        for row in reader:
-            if not row["key"]:
-                raise ZsadError(f"{uri}: line {reader.line_num}: no key")
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise ZsadError(f"{uri}: line {reader.line_num}: no CSV ({error})") from None
+def _rows_with_keys(uri: str, *more: str) -> csv_rows.Rows:
+    """The rows of a CSV file with the column `key` and these."""
+    _, rows = csv_rows.table(storage.read_text(uri), uri, ("key", *more))
+    for line, row in rows:
+        if not row["key"]:
+            raise ZsadError(f"{uri} line {line}: no key")
+        yield line, row
 
 
 def few(names: Collection[str]) -> str:

@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from pipelines import engine, storage
+from pipelines import console, storage
 from zsad_core.errors import ZsadError
 
 NAME = ".driver.json"  # who is at work in the folder; hidden from Parquet readers
@@ -77,7 +77,7 @@ def _locking(folder: str) -> Iterator[None]:
 def _signing(folder: str) -> Iterator[None]:
     uri, name = storage.join(folder, NAME), uuid.uuid4().hex
     if there := _sign(uri):
-        engine.say(f"{folder}: {there['driver']} began work there; looking whether it is alive")
+        console.say(f"{folder}: {there['driver']} began work there; looking whether it is alive")
         time.sleep(3 * BEAT)
         if _sign(uri) not in (there, None):
             raise _busy(folder, there["driver"])

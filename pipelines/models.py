@@ -6,7 +6,7 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from pipelines import engine, predictions, runs, storage
+from pipelines import console, engine, predictions, runs, storage
 from pipelines.predict import MODELS_A_GPU, Predicted, describe, predict
 from zsad_core.errors import UsageError
 from zsad_core.methods import shipped_checkpoint, traits_of
@@ -39,7 +39,7 @@ class Models(NamedTuple):
         values: dict[str, Any] = {"device": settings.device, "models": actors, "threads": settings.threads}
         values |= {"batch size": settings.batch_size, "precision": settings.precision}
         compiled = ", compiled" if settings.compile else ""
-        engine.say("scoring: " + ", ".join(f"{name} {value}" for name, value in values.items()) + compiled)
+        console.say("scoring: " + ", ".join(f"{name} {value}" for name, value in values.items()) + compiled)
         settings = _with_files(settings, self.files[name])
         return predict(pending, settings, self.image_size, self.map_size, actors, **tiles)
 
@@ -64,7 +64,7 @@ def choose_models(
 
     placed = settings.on(gpu=engine.device(settings.device) == "cuda")
     on = "" if settings.backbone == runs.NONE else f" on {settings.backbone}"
-    engine.say(f"loading {settings.method}{on}")
+    console.say(f"loading {settings.method}{on}")
     facts = {name: describe(_with_files(placed, file), [*auxiliaries]) for name, file in files.items()}
     first = next(iter(facts.values()))
     actors = actors or _actors_that_fit(placed, first["parameter_bytes"])
@@ -73,7 +73,7 @@ def choose_models(
     recorded = _recorded(placed, hashed, first)
     options_of = {name: facts[file]["options_of"][name] for name, file in routes.items()}
     if runs.is_untrained(recorded):
-        engine.say("untrained weights: the figures of this run mean nothing")
+        console.say("untrained weights: the figures of this run mean nothing")
     return Models(placed, files, routes, options_of, recorded, first["image_size"], first["map_size"], actors)
 
 
@@ -104,7 +104,7 @@ def _shipped_checkpoint(settings: ScoringSettings) -> str:
             f"--checkpoint: name {settings.method}'s weights for {settings.backbone}, a file, or {runs.UNTRAINED} for "
             "untrained ones"
         )
-    engine.say("no --checkpoint: taking the weights that zsad brings, which were trained on drawn images alone")
+    console.say("no --checkpoint: taking the weights that zsad brings, which were trained on drawn images alone")
     return shipped
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from pipelines import engine, isolation, lock, storage
+from pipelines import console, engine, isolation, lock, storage
 from pipelines.equal_images import HashedImage, conflicts_within, count_repeats, equal_images, repeats_within
 from pipelines.shards import MANIFEST, is_shard_name, shard_name, write_shard
 from pipelines.sources import (
@@ -77,7 +77,7 @@ def _pack_listing(
         }
         for index, samples in enumerate(units_of(listing, shard_size))
     ]
-    progress = engine.Progress(f"pack {benchmark.name}", len(listing.samples))
+    progress = console.Progress(f"pack {benchmark.name}", len(listing.samples))
     files, damaged, images = [], [], []
     for result in engine.map_units(units, _pack_unit):
         damaged += result.pop("damaged")

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import ray.data
 
-from pipelines import archive, engine, isolation, predictions, shards, storage
+from pipelines import archive, console, engine, isolation, predictions, shards, storage
 from zsad_core import map_codec
 from zsad_core.images import ImageError, decode_image, mask_pixels
 from zsad_core.settings import PlacedSettings, ScoringSettings, split_backbone
@@ -120,7 +120,7 @@ def predict(
             .map(engine.guarded(_write), num_cpus=0.3, max_retries=engine.RETRIES)
         )
 
-    progress = engine.Progress("predict", sum(unit["rows"] for unit in units))
+    progress = console.Progress("predict", sum(unit["rows"] for unit in units))
     smallest_batch, predicted = settings.batch_size, Predicted()
     sizes = {"image_size": image_size, "map_size": map_size, "tile": tile, "overlap": overlap}
     for written in engine.stream([{**unit, **sizes} for unit in units], graph):
@@ -128,7 +128,7 @@ def predict(
         progress.advance(written["predicted"].images)
         smallest_batch = min(smallest_batch, written["batch_size"])
     if smallest_batch < settings.batch_size:
-        engine.say(f"memory was short: some batches were cut to {smallest_batch} images; --batch-size sets them all")
+        console.say(f"memory was short: some batches were cut to {smallest_batch} images; --batch-size sets them all")
     return predicted
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from typing import BinaryIO
-from urllib.parse import quote
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,9 +45,17 @@ PREDICTION_SCHEMA = pa.schema(
 _ENCODED = ("anomaly_map", "anomaly_map_std")
 _LARGE = (*_ENCODED, "mask")
 _EARLIER = pa.schema(list(PREDICTION_SCHEMA)[:-4])  # what versions wrote that knew nothing of archives
+_PARTITION = "benchmark="
 ORIGIN = "made_from"  # in a file's metadata
 _ALWAYS = ("key", "category")  # that every row has
+_MAKE_AGAIN = "remove it and run the command that made it again"
 _SMALL = [name for name in PREDICTION_SCHEMA.names if name not in _LARGE]
+
+
+class PredictionFile(NamedTuple):
+    benchmark: str
+    name: str  # `test-00000-of-00004.parquet` say
+    uri: str
 
 
 def prediction_uri(run: str, benchmark: str, shard_name: str) -> str:
@@ -59,8 +69,21 @@ def partition_uri(folder: str, benchmark: str, shard_name: str) -> str:
     Characters that a path or a pattern would misread are percent-encoded, as those readers expect.
     """
     return storage.join(
-        folder, f"benchmark={quote(benchmark, safe=' ')}", shard_name.removesuffix(".parquet") + ".parquet"
+        folder, _PARTITION + quote(benchmark, safe=" "), shard_name.removesuffix(".parquet") + ".parquet"
     )
+
+
+def files_there(run_uri: str) -> list[PredictionFile]:
+    """The prediction files that a run has, sorted; none of a run that only has tables."""
+    predictions = storage.join(run_uri, "predictions")
+    found = []
+    for folder in storage.list_names(predictions):
+        if folder.startswith(_PARTITION):
+            benchmark = unquote(folder.removeprefix(_PARTITION))
+            names = storage.list_names(storage.join(predictions, folder))
+            uris = [(name, storage.join(predictions, folder, name)) for name in names if name.endswith(".parquet")]
+            found += [PredictionFile(benchmark, name, uri) for name, uri in uris if not name.startswith(".")]
+    return found
 
 
 def made_from(settings: dict, shard_sha256: str, options: dict | None = None) -> str:
@@ -103,17 +126,10 @@ def footer_of(uri: str) -> tuple[str | None, str]:
     The footer holds what the predictions were made from, sizes and places of all columns and the scores' extremes: it
     tells one file from another at the cost of a few kilobytes. ZsadError where the file is missing or damaged.
     """
-    try:
-        with storage.open_for_reading(uri) as file:
-            metadata = pq.read_metadata(file)
-            file.seek(-8 - metadata.serialized_size, os.SEEK_END)
-            footer = file.read()
-    except FileNotFoundError:
-        raise ZsadError(f"{uri}: no such prediction file; run evaluate again to make it") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ZsadError(
-            f"{uri}: damaged prediction file ({parquet.reason(error)}); remove it and run evaluate again"
-        ) from None
+    with _opened(uri) as file:
+        metadata = pq.read_metadata(file)
+        file.seek(-8 - metadata.serialized_size, os.SEEK_END)
+        footer = file.read()
     origin = (metadata.metadata or {}).get(ORIGIN.encode(), b"").decode(errors="replace")
     return origin or None, hashlib.sha256(footer).hexdigest()
 
@@ -123,24 +139,29 @@ def read_predictions(uri: str, columns: list[str] | None = None) -> pa.Table:
 
     ZsadError where the file is missing, damaged or no prediction file.
     """
-    try:
-        with storage.open_for_reading(uri) as file:
-            schema = parquet.open_file(file).schema_arrow
-            if schema.names in ([*PREDICTION_SCHEMA.names], [*_EARLIER.names]) and _of_equal_types(schema):
-                file.seek(0)
-                return _checked(uri, _read(file, schema, columns))
-    except FileNotFoundError:
-        raise ZsadError(f"{uri}: no such prediction file; run evaluate again to make it") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ZsadError(
-            f"{uri}: damaged prediction file ({parquet.reason(error)}); remove it and run evaluate again"
-        ) from None
+    with _opened(uri) as file:
+        schema = parquet.open_file(file).schema_arrow
+        if schema.names in ([*PREDICTION_SCHEMA.names], [*_EARLIER.names]) and _of_equal_types(schema):
+            file.seek(0)
+            return _checked(uri, _read(file, schema, columns))
     differing = [field.name for field in PREDICTION_SCHEMA if field not in schema]
     raise ZsadError(
         f"{uri}: not a prediction file of this version: "
         + (f"columns missing or of another type: {', '.join(differing)}" if differing else "unknown or moved columns")
-        + "; remove it and run evaluate again"
+        + f"; {_MAKE_AGAIN}"
     )
+
+
+@contextlib.contextmanager
+def _opened(uri: str) -> Iterator[BinaryIO]:
+    """To read from; ZsadError where the file is missing, or what is read from it damaged."""
+    try:
+        with storage.open_for_reading(uri) as file:
+            yield file
+    except FileNotFoundError:
+        raise ZsadError(f"{uri}: no such prediction file; {_MAKE_AGAIN}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ZsadError(f"{uri}: damaged prediction file ({parquet.reason(error)}); {_MAKE_AGAIN}") from None
 
 
 def _of_equal_types(schema: pa.Schema) -> bool:
@@ -165,5 +186,5 @@ def _checked(uri: str, table: pa.Table) -> pa.Table:
     for name, rows in wrong.items():
         if (number := pc.index(rows, True).as_py()) >= 0:
             value = table[name][number].as_py()
-            raise ZsadError(f"{uri}: row {number} has the {name} {value}; remove the file and run evaluate again")
+            raise ZsadError(f"{uri}: row {number} has the {name} {value}; {_MAKE_AGAIN}")
     return table

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from pipelines import storage
+from zsad_core import csv_rows
 from zsad_core.errors import UsageError, ZsadError
 
 COLUMNS = ("key", "category", "prompt")
@@ -51,32 +49,27 @@ def read_prompts(archive: str, for_all: str | None, table: str | None) -> Prompt
     """
     if table is None:
         return Prompts(archive, for_all)
-    rows = _read(table)
     by_key: dict[str, dict[str, str]] = {}
     by_category: dict[str, str] = {}
-    for line, row in enumerate(rows, start=2):
-        named = {name: row.get(name, "").strip() for name in COLUMNS}
+    for line, row in _rows(table):
+        named = {name: row.get(name, "") for name in COLUMNS}
         key = named.pop("key")
         where: dict[str, Any] = by_key if key else by_category
         what, value = (key, named) if key else (named["category"], named["prompt"])
         if not (key or (named["category"] and named["prompt"])):
-            raise ZsadError(f"{table}, line {line}: neither a key, nor a category with its prompt")
+            raise ZsadError(f"{table} line {line}: neither a key, nor a category with its prompt")
         if where.setdefault(what, value) != value:
-            raise ZsadError(f"{table}, line {line}: {what} stands there twice")
+            raise ZsadError(f"{table} line {line}: {what} stands there twice")
     return Prompts(archive, for_all, by_key, by_category)
 
 
-def _read(table: str) -> list[dict[str, str]]:
+def _rows(table: str) -> csv_rows.Rows:
     uri = storage.normalise(table)
     if not storage.exists(uri):
         raise UsageError(f"{table}: no such file")
-    try:
-        text = io.StringIO(storage.read_text(uri))
-        frame = pd.read_csv(text, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ZsadError(f"{table}: not a CSV table ({' '.join(str(error).split())[:100]})") from None
-    if "prompt" not in frame.columns and not {"key", "category"} <= {*frame.columns}:
+    names, rows = csv_rows.table(storage.read_text(uri), table)
+    if "prompt" not in names and not {"key", "category"} <= {*names}:
         raise ZsadError(
-            f"{table}: its first line has to name columns: prompt, and category or key (it has: {', '.join(frame.columns)})"
+            f"{table}: its first line has to name columns: prompt, and category or key (it has: {', '.join(names)})"
         )
-    return frame.to_dict("records")
+    return rows

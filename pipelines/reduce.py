@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import engine, storage
+from pipelines import console, engine, storage
 from pipelines.category import CategoryResults, Cell, Shard, category_results, parts_of
 from pipelines.counts import count_file, read_images
 from pipelines.predictions import made_from, partition_uri, prediction_uri
@@ -118,7 +118,7 @@ def _count(runs: dict[str, dict]) -> None:
                         "categories": list(benchmark["categories"]),
                     }
                 )
-    progress = engine.Progress("reduce", sum(unit["rows"] for unit in units))
+    progress = console.Progress("reduce", sum(unit["rows"] for unit in units))
     for unit in engine.map_units(units, count_file, cpus=1):
         progress.advance(unit["rows"])
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import engine, lock, parquet, storage
+from pipelines import console, engine, lock, parquet, storage
 from pipelines.finished import MAP_COLUMNS, prediction_files, read_facts, read_map
 from pipelines.good_images import few
 from pipelines.predictions import ORIGIN, footer_of, origin_of, partition_uri, read_predictions
@@ -69,7 +69,7 @@ def find_regions(run_uri: str, cut: float | None = None) -> Found:
     ]
     with lock.held(folder):
         _remove_others(folder, {unit["regions"] for unit in units})
-        progress, found = engine.Progress("regions", len(units), "files"), Found(0, 0, 0, 0)
+        progress, found = console.Progress("regions", len(units), "files"), Found(0, 0, 0, 0)
         for unit in engine.map_units(units, _regions_of_file, cpus=1, few=engine.FEW):
             found = Found(*(a + b for a, b in zip(found, unit["found"])))
             progress.advance(1)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import NamedTuple
 
-from pipelines import archive, engine, lock, predictions, runs, storage
+from pipelines import archive, console, lock, predictions, runs, storage
 from pipelines.containers import IMAGE_COLUMN
 from pipelines.models import choose_models
 from pipelines.predict import Predicted
@@ -62,7 +62,7 @@ def score(
     made = {"name": name, "prompt": prompt, "tile": tile, "overlap": overlap, "image_column": image_column}
     with lock.held(run_uri):
         for version in runs.open_archive(run_uri, models.recorded, made, source_uri):
-            engine.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
+            console.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
         moved = runs.read_archive(run_uri)["source"] != storage.without_credentials(source_uri)
         update = archive.update(run_uri, source, called, image_column, TILED_UNIT if tile else UNIT, moved)
         _say(update)
@@ -104,4 +104,4 @@ def _say(update: archive.Update) -> None:
     if update.skipped:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in update.skipped.most_common(5))
         parts.append(f"left out as no images: {kinds}")
-    engine.say("archive: " + "; ".join(parts))
+    console.say("archive: " + "; ".join(parts))

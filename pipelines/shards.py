@@ -137,6 +137,17 @@ def parse_shard(uri: str, content: bytes) -> pa.Table:
     return table
 
 
+def shard_uri(root_uri: str, benchmark: str, name: str) -> str:
+    """Of a benchmark packed at `root_uri`, which may be its own folder or the one above it.
+
+    ZsadError for names that lead elsewhere: no packed benchmark has such.
+    """
+    if not (is_plain_name(benchmark) and is_plain_name(name)):
+        raise ZsadError(f"{root_uri}: {benchmark}/{name} is no shard of a packed benchmark")
+    own = storage.file_name(root_uri) == benchmark and storage.exists(storage.join(root_uri, MANIFEST))
+    return storage.join(root_uri, name) if own else storage.join(root_uri, benchmark, name)
+
+
 def images_in(uri: str) -> dict[str, bytes]:
     """Key -> encoded image of the shard `uri`, of which nothing else is fetched. Raises ZsadError naming it."""
     try:

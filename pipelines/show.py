@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.finished import PredictionFile, prediction_files, read_facts
-from pipelines.originals import original_images
-from pipelines.predictions import read_predictions
+from pipelines.finished import prediction_files, read_facts
+from pipelines.originals import origin_of_run, original_images
+from pipelines.predictions import PredictionFile, read_predictions
 from pipelines.tables import one_line
 from zsad_core import heat_maps
 from zsad_core.errors import UsageError, ZsadError
@@ -84,7 +84,8 @@ def _find(run_uri: str, key: str, benchmark: str | None) -> tuple[PredictionFile
 def _original(run_uri: str, facts: dict, file: PredictionFile, row: dict) -> tuple[Image.Image | None, str | None]:
     """The original image, or why it is not there."""
     try:
-        content = original_images(run_uri, facts, file.benchmark, file.name, {row["key"]: row["sha256"]})
+        sha256s = {row["key"]: row["sha256"]}
+        content = original_images(origin_of_run(run_uri, facts), file.benchmark, file.name, sha256s)
         return decode_image(content[row["key"]]), None
     except ImageError as error:
         return None, f"the original cannot be decoded: {error}"

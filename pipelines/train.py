@@ -26,7 +26,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 
-from pipelines import engine, interrupt, lock, provenance, shards, storage
+from pipelines import console, engine, interrupt, lock, provenance, shards, storage
 from pipelines.auxiliary import PUBLISHED, Part, check_classes, choose_validation, packed, read_samples
 from pipelines.losses import CSV, PLOT, losses_csv, losses_plot, read_losses
 from zsad_core.benchmarks.table import benchmarks
@@ -79,9 +79,9 @@ def train(
     _check(settings.method, run_uri)
     auxiliary_set = packed(shards_uri, auxiliary)
     for line in shards.shown_warnings(auxiliary_set.shard_set.manifest):
-        engine.say(line)
+        console.say(line)
     on_hardware = _on_hardware(settings)
-    engine.say(f"loading {settings.method} on {settings.backbone}")
+    console.say(f"loading {settings.method} on {settings.backbone}")
     architecture, weights = split_backbone(settings.backbone)
     settings = dataclasses.replace(settings, backbone=architecture + storage.absolute(weights))
     facts = engine.call(_describe, settings, auxiliary_set.benchmark)
@@ -97,26 +97,26 @@ def train(
             run_uri, FACTS, "training", task.identity(), {"shards": shards_uri}, lambda: _read_facts(run_uri)
         )
         for version in other_versions:
-            engine.say(
+            console.say(
                 f"this training was begun with other software, its last bits may differ (there | now): {version}"
             )
         if storage.exists(storage.join(run_uri, CHECKPOINT)):
-            engine.say("finished before: nothing is left to do")
+            console.say("finished before: nothing is left to do")
         else:
             _fit(task)
     return read_losses(run_uri)
 
 
 def _say_data(learnt: Part, judged: Part, validation: str) -> None:
-    engine.say(f"learning from {learnt.benchmark}: {', '.join(learnt.categories)}")
+    console.say(f"learning from {learnt.benchmark}: {', '.join(learnt.categories)}")
     if judged.categories:
-        engine.say(f"validation on {judged.benchmark}: {', '.join(judged.categories)}")
+        console.say(f"validation on {judged.benchmark}: {', '.join(judged.categories)}")
     if judged.benchmark != learnt.benchmark:
-        engine.say(
+        console.say(
             "that is a target benchmark: the training sees what it is to be judged on, as the published one does"
         )
     if validation == PUBLISHED:
-        engine.say("which categories the authors take is not known: these are the first by name")
+        console.say("which categories the authors take is not known: these are the first by name")
 
 
 def evaluation_targets(shards_uri: str, auxiliary: str) -> list[str]:
@@ -220,7 +220,7 @@ def _fit(task: Task) -> None:
     # Not in the main thread: there Ray Train would take Ctrl-C for itself, and exit with status 0.
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
-    engine.say("starting the worker")
+    console.say("starting the worker")
     try:
         for kind, value in _received(messages, thread):
             getattr(screen, kind)(value)
@@ -249,16 +249,16 @@ class _Screen:
     """Shows what a worker tells (see Tell)."""
 
     def __init__(self) -> None:
-        self.progress: engine.Progress | None = None
+        self.progress: console.Progress | None = None
         self.failure: Exception | None = None
 
     def say(self, line: str) -> None:
         if self.progress and self.progress.terminal and self.progress.done < self.progress.total:
-            engine.say("")  # leaves the line of the progress as it stands
-        engine.say(line)
+            console.say("")  # leaves the line of the progress as it stands
+        console.say(line)
 
     def expect(self, label_and_images: tuple[str, int]) -> None:
-        self.progress = engine.Progress(*label_and_images)
+        self.progress = console.Progress(*label_and_images)
 
     def advance(self, images: int) -> None:
         if self.progress:

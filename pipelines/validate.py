@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines import engine, isolation, storage
+from pipelines import console, engine, isolation, storage
 from pipelines.equal_images import LABELS, HashedImage, conflicts, equal_images, repeats_across, repeats_within
 from pipelines.isolation import Call
 from pipelines.shards import MANIFEST, ShardSet, list_shard_sets, parse_shard, read_shard_set
@@ -92,7 +92,7 @@ def validate_source(uri: str, benchmark: Benchmark) -> Report:
         }
         for samples in units_of(listing, SHARD_SIZE)
     ]
-    progress = engine.Progress(f"validate {benchmark.name}", len(listing.samples))
+    progress = console.Progress(f"validate {benchmark.name}", len(listing.samples))
     images = []
     for result in engine.map_units(units, _source_unit):
         problems += [Problem(**problem) for problem in result["problems"]]
@@ -122,7 +122,9 @@ def validate_shards(uri: str) -> Report:
             sets.append(read_shard_set(folder))
         except ZsadError as error:
             problems.append(Problem(f"{name}/{MANIFEST}", None, None, str(error)))
-    progress = engine.Progress("validate shards", sum(file["rows"] for each in sets for file in each.manifest["files"]))
+    progress = console.Progress(
+        "validate shards", sum(file["rows"] for each in sets for file in each.manifest["files"])
+    )
     images: list[HashedImage] = []
     for shard_set in sets:
         problems += _validate_set(shard_set, progress, images)
@@ -173,7 +175,7 @@ def _examined(unit: dict[str, Any], sample: dict[str, Any], call: Call) -> dict[
         return {"error": str(error), "mask_error": None}
 
 
-def _validate_set(shard_set: ShardSet, progress: engine.Progress, images: list[HashedImage]) -> list[Problem]:
+def _validate_set(shard_set: ShardSet, progress: console.Progress, images: list[HashedImage]) -> list[Problem]:
     """The problems of one packed benchmark; its usable images are added to `images`."""
     manifest, name = shard_set.manifest, shard_set.uri.rsplit("/", 1)[-1]
     listed = {file["name"] for file in manifest["files"]}

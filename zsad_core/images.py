@@ -20,6 +20,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 # PIL also opens formats that start other programs (EPS) or hold no picture of pixels; an archive has no use for them.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+_ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".ppm", ".pgm", ".pbm",
+)  # fmt: skip
 
 # Decoding takes up to 8 bytes a pixel, the image in 4 and a converted or turned one beside it: 134 million pixels. Two
 # decoders keep more: JPEG2000's 32 bits of every channel (44 million), WEBP's three canvases (53 million). A progressive
@@ -56,11 +59,6 @@ def decode_image(content: bytes) -> Image.Image:
     return _decode(content, "RGB")
 
 
-def image_pixels(content: bytes, size: int) -> np.ndarray:
-    """uint8 (size, size, 3): the image resized bicubic to a square, its aspect not kept. Raises ImageError."""
-    return np.asarray(decode_image(content).resize((size, size), Image.Resampling.BICUBIC))
-
-
 def decode_mask(content: bytes, threshold: int) -> np.ndarray:
     """bool (H, W): where the mask's grey value (0..255) is above `threshold`. Raises ImageError."""
     return np.asarray(_decode(content, "L")) > threshold
@@ -80,6 +78,11 @@ def mask_pixels(mask_png: bytes, height: int, width: int | None = None) -> np.nd
     """
     resized = _decode(mask_png, "L").resize((width or height, height), Image.Resampling.BILINEAR)
     return np.asarray(resized) > 127
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file of that name is taken for an image of one of FORMATS, whatever it holds."""
+    return path.lower().endswith(_ENDINGS)
 
 
 def _decode(content: bytes, mode: str) -> Image.Image:

@@ -137,14 +137,12 @@ def _add_published(
     mean: dict, entry: Entry, benchmark: Benchmark | None, test_set: str | None, figures: list[PublishedFigure]
 ) -> list[str]:
     """Put what the entry's method published beside the means in `mean`; remarks on the images of the published."""
-    if benchmark is None:
-        return []
     own = [
         figure
         for figure in figures
-        if figure.benchmark == benchmark.name and figure.method.casefold() == entry.method.casefold()
+        if benchmark and figure.benchmark == benchmark.name and figure.method.casefold() == entry.method.casefold()
     ]
-    of_method = _published_test_set(entry.method, benchmark) if own else None
+    of_method = _published_test_set(entry.method, benchmark) if benchmark and own else None
     for group, values in mean.items():
         for metric, facts in (values or {}).items():
             figure = next((each for each in own if (each.level, each.metric) == (group, metric)), None)
@@ -155,7 +153,7 @@ def _add_published(
                 "difference": None if facts["value"] is None else facts["value"] - figure.value,
                 "same_test_set": test_set is not None and test_set == of_method,
             }
-    if not own or not benchmark.variant:
+    if not own or benchmark is None or not benchmark.variant:
         return []
     if of_method is None:
         return ["the published figures' test list is not known"]

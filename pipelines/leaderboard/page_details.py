@@ -6,16 +6,16 @@ Only a few rows' maps and images are read; whatever is missing costs its part of
 from __future__ import annotations
 
 import base64
-import hashlib
+import itertools
 import math
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
 
-from pipelines import shards, storage
-from pipelines.predictions import PREDICTION_SCHEMA, read_predictions
+from pipelines import storage
+from pipelines.originals import Origin, origin_of_run, original_images
+from pipelines.predictions import PREDICTION_SCHEMA, PredictionFile, files_there, read_predictions
 from zsad_core import heat_maps
 from zsad_core.errors import ZsadError
 from zsad_core.images import decode_image
@@ -32,14 +32,13 @@ _REASONS: list[tuple[str, int | None, float]] = [
 ]
 _SCORES = ["key", "category", "label", "score"]
 _CHOSEN = [name for name in PREDICTION_SCHEMA.names if name not in ("prompt", "score_text", "score_map", "mask_error")]
-_PREFIX = "benchmark="
 
 
 class _Sample(NamedTuple):
     """A row of a run's predictions, and why it is shown."""
 
     reason: str
-    file: str  # name of the prediction file, which is the shard's
+    file: PredictionFile
     row: int
     key: str
 
@@ -61,10 +60,10 @@ def page_details(runs: dict[str, list[str]], shards_uri: str | None) -> dict:
         for run in uris:
             for benchmark, of_categories in _curves(run).items():
                 curves.setdefault(benchmark, {}).setdefault(entry, of_categories)
-            source = shards_uri or _shards_of(run)
-            for benchmark, folder in _predicted(run).items():
+            origin = Origin(shards_uri) if shards_uri else _origin(run)
+            for benchmark, files in itertools.groupby(files_there(run), key=lambda file: file.benchmark):
                 if entry not in maps.setdefault(benchmark, {}):
-                    maps[benchmark][entry] = _heat_maps(folder, benchmark, source)
+                    maps[benchmark][entry] = _heat_maps(list(files), origin)
     return {"curves": curves, "maps": maps, "legend": _data_uri("image/png", heat_maps.legend())}
 
 
@@ -76,47 +75,38 @@ def _curves(run: str) -> dict:
     return curves
 
 
-def _shards_of(run: str) -> str | None:
+def _origin(run: str) -> Origin:
     uri = storage.join(run, "run.json")
-    return storage.read_json(uri).get("shards") if storage.exists(uri) else None
+    return origin_of_run(run, storage.read_json(uri)) if storage.exists(uri) else Origin()
 
 
-def _predicted(run: str) -> dict[str, str]:
-    """Benchmark -> folder of its prediction files."""
-    predictions = storage.join(run, "predictions")
-    names = [name for name in storage.list_names(predictions) if name.startswith(_PREFIX)]
-    return {unquote(name.removeprefix(_PREFIX)): storage.join(predictions, name) for name in names}
-
-
-def _heat_maps(folder: str, benchmark: str, shards_uri: str | None) -> dict[str, Any]:
+def _heat_maps(files: list[PredictionFile], origin: Origin) -> dict[str, Any]:
     try:
-        chosen = _choose(folder)
+        chosen = _choose(files)
         if not chosen:
             return {"note": "No heat maps: no image of this benchmark was scored.", "samples": []}
-        rows = _read_rows(folder, chosen)
+        rows = _read_rows(chosen)
         decoded = [decode(row["anomaly_map"], row["map_height"], row["map_width"]) for row in rows]
         low, high = heat_maps.value_range(decoded)
-        images, note = _read_images(shards_uri, benchmark, chosen, rows)
+        images, note = _read_images(origin, chosen, rows)
         samples = [
             _sample(why.reason, row, codes, image, low, high)
             for why, row, codes, image in zip(chosen, rows, decoded, images)
         ]
     except (ZsadError, ValueError) as error:
-        return {"note": f"No heat maps: {str(error).replace(folder + '/', '')}", "samples": []}  # no paths on a page
+        folder = files[0].uri.removesuffix(files[0].name)  # no paths on a page
+        return {"note": f"No heat maps: {str(error).replace(folder, '')}", "samples": []}
     return {"low": low, "high": high, "note": note, "samples": samples}
 
 
-def _choose(folder: str) -> list[_Sample]:
+def _choose(files: list[PredictionFile]) -> list[_Sample]:
     """One image for each reason, from categories spread over the benchmark; ties go to the lowest key."""
     labelled: dict[str, dict[int | None, list[tuple]]] = {}
-    for name in storage.list_names(folder):
-        if name.startswith(".") or not name.endswith(".parquet"):
-            continue
-        table = read_predictions(storage.join(folder, name), [*_SCORES, "error"])
-        for number, row in enumerate(table.to_pylist()):
+    for file in files:
+        for number, row in enumerate(read_predictions(file.uri, [*_SCORES, "error"]).to_pylist()):
             if row["error"] is None and row["score"] is not None and math.isfinite(row["score"]):
                 by_label = labelled.setdefault(row["category"], {})
-                by_label.setdefault(row["label"], []).append((row["score"], row["key"], name, number))
+                by_label.setdefault(row["label"], []).append((row["score"], row["key"], file, number))
     categories = sorted(labelled)
     reasons = _REASONS
     if not any(label is not None for by_label in labelled.values() for label in by_label):
@@ -132,38 +122,36 @@ def _choose(folder: str) -> list[_Sample]:
             free = sorted(row for row in labelled[category].get(label, []) if row[2:] not in taken)
             if free:
                 score = free[round(place * (len(free) - 1))][0]
-                _, key, name, number = next(row for row in free if row[0] == score)
-                chosen.append(_Sample(reason, name, number, key))
+                _, key, file, number = next(row for row in free if row[0] == score)
+                chosen.append(_Sample(reason, file, number, key))
                 break
     return chosen
 
 
-def _read_rows(folder: str, chosen: list[_Sample]) -> list[dict]:
+def _read_rows(chosen: list[_Sample]) -> list[dict]:
     """The chosen rows with their maps, in the order of `chosen`; each file is opened once."""
     rows: dict[_Sample, dict] = {}
-    for name in sorted({sample.file for sample in chosen}):
-        table = read_predictions(storage.join(folder, name), _CHOSEN)
-        rows |= {sample: table.slice(sample.row, 1).to_pylist()[0] for sample in chosen if sample.file == name}
+    for file in sorted({sample.file for sample in chosen}):
+        table = read_predictions(file.uri, _CHOSEN)
+        rows |= {sample: table.slice(sample.row, 1).to_pylist()[0] for sample in chosen if sample.file == file}
     return [rows[sample] for sample in chosen]
 
 
 def _read_images(
-    shards_uri: str | None, benchmark: str, chosen: list[_Sample], rows: list[dict]
+    origin: Origin, chosen: list[_Sample], rows: list[dict]
 ) -> tuple[list[Image.Image | None], str | None]:
     """The original images at the size of the pictures, None where one is not found, and a note that says so."""
     found: list[Image.Image | None] = [None] * len(rows)
-    if shards_uri is None:
+    if origin == Origin():
         return found, "The heat maps stand alone: it is not known where the original images are."
     try:
-        folder = shards.list_shard_sets(shards_uri)[0].get(benchmark)
-        if folder is None:
-            return found, "The heat maps stand alone: the shards with the original images were not found."
-        for name in sorted({sample.file for sample in chosen}):
-            contents = shards.images_in(storage.join(folder, name))
-            for index, (sample, row) in enumerate(zip(chosen, rows)):
-                content = contents.get(sample.key) if sample.file == name else None
-                if content and hashlib.sha256(content).hexdigest() == row["sha256"]:
-                    image = decode_image(content)
+        for file in sorted({sample.file for sample in chosen}):
+            wanted = {index: row for index, row in enumerate(rows) if chosen[index].file == file}
+            sha256s = {row["key"]: row["sha256"] for row in wanted.values()}
+            contents = original_images(origin, file.benchmark, file.name, sha256s)
+            for index, row in wanted.items():
+                if row["key"] in contents:
+                    image = decode_image(contents[row["key"]])
                     found[index] = image.resize(heat_maps.fit(image, PICTURE_SIDE), Image.Resampling.BICUBIC)
     except ZsadError:
         pass  # what was found until then is shown; the note below says that some are missing

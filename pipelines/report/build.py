@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipelines import engine, lock, storage
-from pipelines.finished import PredictionFile, prediction_files, read_facts, read_images
+from pipelines import console, engine, lock, storage
+from pipelines.finished import prediction_files, read_facts, read_images
+from pipelines.originals import origin_of_run
+from pipelines.predictions import PredictionFile
 from pipelines.report import sprites
 from pipelines.report.cuts import SOURCES, starting_cuts
 from pipelines.report.index import index_script, report_index
@@ -100,7 +102,7 @@ def _scale(out: str, files: list[PredictionFile], rows: pd.DataFrame) -> list[fl
     units = [
         {"name": files[file].uri, "rows": of_file["row"].tolist()} for file, of_file in rows.loc[chosen].groupby("file")
     ]
-    progress, values = engine.Progress("scale of the maps", len(units), "files", patience=2), []
+    progress, values = console.Progress("scale of the maps", len(units), "files", patience=2), []
     for unit in engine.map_units(units, sprites.measure_maps, few=engine.FEW):
         values += unit["values"]
         progress.advance(1)
@@ -128,7 +130,7 @@ def _make_sprites(
     if top is not None:
         for row in sorted(rows["score"].nlargest(top).index):
             chosen[rows.at[row, "file"]].append(row - int(first[rows.at[row, "file"]]))
-    common = {"run_uri": run_uri, "run": facts, "out": out, "size": size, "scale": scale}
+    common = {"origin": origin_of_run(run_uri, facts), "out": out, "size": size, "scale": scale}
     units = [
         {
             **common,
@@ -138,9 +140,9 @@ def _make_sprites(
             "rows": None if top is None else chosen[number],
         }
         for number, file in enumerate(files)
-        if chosen[number] != []
+        if top is None or chosen[number]
     ]
-    progress, made, places = engine.Progress("pictures", len(units), "files"), 0, []
+    progress, made, places = console.Progress("pictures", len(units), "files"), 0, []
     for unit in engine.map_units(units, sprites.make_sprites):
         start = int(first[unit["file_number"]])
         places += [place._replace(row=start + place.row) for place in unit["places"]]

@@ -17,9 +17,8 @@ import pyarrow as pa
 from PIL import Image
 
 from pipelines import storage
-from pipelines.finished import PredictionFile
 from pipelines.originals import original_images
-from pipelines.predictions import footer_of, partition_uri, read_predictions
+from pipelines.predictions import PredictionFile, footer_of, partition_uri, read_predictions
 from zsad_core import heat_maps
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError, decode_image
@@ -47,10 +46,11 @@ def sheet_name(number: int) -> str:
 
 
 def make_sprites(unit: dict) -> dict:
-    """Ray task: adds `places`, a Place for each row of the prediction file that has a picture.
+    """Ray task: gives `places`, a Place for each row of the prediction file that has a picture, `made`, how many were made
+    now, and the unit's `file_number`.
 
-    The unit: `name` (URI of the file), `file` (a PredictionFile), `run_uri`, `run` (content of run.json), `out` (folder
-    of all sprites), `size` (pixels of a picture's longer side), `scale` (low, high) of the maps and `rows`, the numbers
+    The unit: `name` (URI of the file), `file` (a PredictionFile), `origin` (where its images lie), `out` (folder of all
+    sprites), `size` (pixels of a picture's longer side), `scale` (low, high) of the maps and `rows`, the numbers
     of the rows to draw, or None for all that were scored. What an image or map lacks costs its own picture alone.
     ZsadError where the file is damaged.
     """
@@ -58,7 +58,7 @@ def make_sprites(unit: dict) -> dict:
     made_from = _made_from(unit)
     there = read_marker(base)
     if there and there["made_from"] == made_from and _still_gone(unit, there["places"]):
-        return {**unit, "places": there["places"], "made": 0}
+        return {"file_number": unit["file_number"], "places": there["places"], "made": 0}
     if there:
         storage.remove(base + ".json")
     sheets, places = _draw(unit)
@@ -68,7 +68,7 @@ def make_sprites(unit: dict) -> dict:
         storage.remove(base + sheet_name(number))
     marker = {"made_from": made_from, "sheets": len(sheets), "places": places}
     storage.write_bytes(base + ".json", json.dumps(marker).encode())
-    return {**unit, "places": places, "made": len(places)}
+    return {"file_number": unit["file_number"], "places": places, "made": len(places)}
 
 
 def sprites_uri(out: str, file: PredictionFile) -> str:
@@ -126,8 +126,8 @@ def _is_finite(score: float | None) -> bool:
 
 def _originals(unit: dict, sha256s: dict[str, str]) -> dict[str, bytes]:
     try:
-        return original_images(unit["run_uri"], unit["run"], unit["file"].benchmark, unit["file"].name, sha256s)
-    except (ZsadError, LookupError):  # a run.json that does not say where they are
+        return original_images(unit["origin"], unit["file"].benchmark, unit["file"].name, sha256s)
+    except ZsadError:
         return {}
 
 

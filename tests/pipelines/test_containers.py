@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.containers import is_container, is_data, is_image, places_in, read_images
+from pipelines.containers import is_container, is_data, places_in, read_images
 from zsad_core.errors import UsageError
-from zsad_core.images import ImageError
+from zsad_core.images import ImageError, is_image_name
 
 IMAGES = {f"a/{number}.png": bytes([number]) * (50 + number) for number in range(7)}
 
@@ -123,6 +123,6 @@ def test_files_that_are_gone_are_said_to_be():
 
 
 def test_kinds_of_files():
-    assert is_image("a/B.JPG") and is_container("x.TAR") and is_container("x.parquet")
-    assert not is_container("x.tar.gz") and not is_image("x.txt")
+    assert is_image_name("a/B.JPG") and is_container("x.TAR") and is_container("x.parquet")
+    assert not is_container("x.tar.gz") and not is_image_name("x.txt")
     assert not is_data("a/.cache/1.png") and not is_data("__MACOSX/1.png") and is_data("a/1.png")

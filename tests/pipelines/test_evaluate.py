@@ -18,11 +18,12 @@ from pipelines import engine, shards, storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
 from tests.drawn_source import draw_mvtec
+from tests.pictures import square
 from tests.plain_check import differences, tables_from_files
 from zsad_core import map_codec
 from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import image_pixels, mask_pixels
+from zsad_core.images import mask_pixels
 from zsad_core.methods import bayes_pfl
 from zsad_core.methods.bayes_pfl.checkpoint import facts_of
 from zsad_core.methods.weights import save
@@ -89,7 +90,7 @@ def test_predictions_are_the_models(run, source, settings):
     for key in ["grid/test/good/000.png", "pill/test/crack/000.png", "wood/test/hole/000.png"]:
         content = (source / key).read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
-        scores = scorer.score(image_pixels(content, 98)[None], [key.split("/")[0]], [sha256], [False])
+        scores = scorer.score(square(content, 98)[None], [key.split("/")[0]], [sha256], [False])
         row = rows[key]
         assert (row["sha256"], row["prompt"], row["error"]) == (sha256, key.split("/")[0], None)
         assert_allclose([row["score_text"], row["score_map"]], [scores.text[0], scores.map[0]], rtol=0, atol=1e-5)

@@ -13,9 +13,9 @@ from pipelines.pack import pack
 from pipelines.predictions import prediction_uri, read_predictions
 from pipelines.reduce import reduce
 from tests.drawn_source import draw_mvtec
+from tests.pictures import square
 from zsad_core.benchmarks.table import own_benchmark
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import image_pixels
 from zsad_core.methods.cops import build
 from zsad_core.methods.cops.checkpoint import facts_of
 from zsad_core.methods.weights import save
@@ -49,7 +49,7 @@ def rows_of(run, name):
 
 def by_scorer(settings, shards, name, options):
     samples = storage_rows(shards, name)
-    pixels = np.stack([image_pixels(sample["image"], 98) for sample in samples])
+    pixels = np.stack([square(sample["image"], 98) for sample in samples])
     prompts, sha256s = ([sample[part] for sample in samples] for part in ("prompt", "sha256"))
     return Scorer(settings).score(pixels, prompts, sha256s, [False] * len(samples), options)
 

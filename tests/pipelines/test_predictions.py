@@ -96,7 +96,7 @@ def test_what_an_earlier_version_did_not_write_is_null(tmp_path):
 
 def test_missing_and_damaged_files_are_named(tmp_path):
     uri = str(tmp_path / "a.parquet")
-    with pytest.raises(ZsadError, match="a.parquet: no such prediction file; run evaluate again"):
+    with pytest.raises(ZsadError, match="a.parquet: no such prediction file; remove it and run the command"):
         read_predictions(uri)
     write_predictions(uri, table(), "origin")
     content = storage.read_bytes(uri)
@@ -108,7 +108,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         content[:inside_a_map] + b"?" + content[inside_a_map + 1 :],
     ):
         storage.write_bytes(uri, damaged)
-        with pytest.raises(ZsadError, match="a.parquet: damaged prediction file.*evaluate again"):
+        with pytest.raises(ZsadError, match="a.parquet: damaged prediction file.*the command that made it again"):
             read_predictions(uri)
 
 
@@ -124,7 +124,7 @@ def test_rows_that_no_prediction_has(tmp_path, name, value):
     rows = table().to_pylist()
     rows[2][name] = value
     write_predictions(str(tmp_path / "a.parquet"), pa.Table.from_pylist(rows, PREDICTION_SCHEMA), "origin")
-    with pytest.raises(ZsadError, match=f"a.parquet: row 2 has the {name} {value}; remove the file and run evaluate"):
+    with pytest.raises(ZsadError, match=f"a.parquet: row 2 has the {name} {value}; remove it and run the command"):
         read_predictions(str(tmp_path / "a.parquet"))
     assert len(read_predictions(str(tmp_path / "a.parquet"), ["score"])) == 5
 

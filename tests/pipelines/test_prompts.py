@@ -45,7 +45,10 @@ def test_an_image_in_no_folder_needs_a_word():
         ("name,text\na,b\n", "its first line has to name columns: prompt, and category or key .it has: name, text"),
         ("category,prompt\nnut,steel nut\nnut,brass nut\n", "line 3: nut stands there twice"),
         ("category,prompt\nnut,\n", "line 2: neither a key, nor a category with its prompt"),
-        ("", "not a CSV table"),
+        ("", "its first line has to name columns"),
+        ("\n\nkey,prompt\n\nnut/1.png,nut\nnut/1.png,bolt\n", "line 6: nut/1.png stands there twice"),
+        ('key,prompt\n"' + "x" * 200_000, "line 2: not CSV"),
+        ("key,prompt\nnut/1.png,nut,3\n", "line 2: 3 cells, the first line names 2 columns"),
     ],
 )
 def test_tables_that_say_nothing(table, text, message):

@@ -15,13 +15,13 @@ from PIL import Image
 
 from pipelines import storage
 from pipelines.evaluate import evaluate
-from pipelines.originals import original_images
+from pipelines.originals import origin_of_run, original_images
 from pipelines.score import score
 from tests.hand_packed import rows_of, write_packed
 from tests.object_store import BUCKET
+from tests.pictures import square
 from zsad_core import map_codec
 from zsad_core.errors import UsageError, ZsadError
-from zsad_core.images import image_pixels
 from zsad_core.scoring import Scorer
 from zsad_core.settings import ScoringSettings
 from zsad_core.tiling import assembled, tile_pixels, tiling_of
@@ -208,15 +208,15 @@ def test_the_original_images_are_found_again(images, folder, tmp_path):
     write_tar(folder / "more.tar", {"nut/1.png": images["pill/003.png"]})
     run = tmp_path / "run"
     quick(folder, run)
-    facts, found = storage.read_json(str(run / "run.json")), {}
+    origin, found = origin_of_run(str(run), storage.read_json(str(run / "run.json"))), {}
     for path in files_of(run):
         hashes = pd.read_parquet(path).set_index("key")["sha256"].to_dict()
-        found |= original_images(str(run), facts, "archive", path.name, hashes)
+        found |= original_images(origin, "archive", path.name, hashes)
     assert found == {**images, "more.tar/nut/1.png": images["pill/003.png"]}
     (folder / "pill" / "001.png").write_bytes(b"another")
     first = min(files_of(run)).name
     hashes = pd.read_parquet(min(files_of(run))).set_index("key")["sha256"].to_dict()
-    assert "pill/001.png" not in original_images(str(run), facts, "archive", first, hashes)
+    assert "pill/001.png" not in original_images(origin, "archive", first, hashes)
 
 
 def test_the_same_numbers_as_evaluate_and_how_sure_the_model_is(settings, tmp_path):
@@ -259,7 +259,5 @@ def test_tiles_are_scored_as_images_and_put_together(tmp_path):
     assert np.array_equal(map_codec.decode(row["anomaly_map"], 64, 192), expected)
 
     small = frame_of(tmp_path / "run").loc["wood/small.png"]
-    whole = scorer.score(
-        image_pixels((tmp_path / "archive/wood/small.png").read_bytes(), 64)[None], [""], [""], [False]
-    )
+    whole = scorer.score(square((tmp_path / "archive/wood/small.png").read_bytes(), 64)[None], [""], [""], [False])
     assert (small["score"], small["map_height"]) == (whole.score[0], 32)

@@ -15,21 +15,19 @@ from zsad_core.benchmarks.layouts.by_list import curated, curated_lists, dagm, h
 from zsad_core.benchmarks.layouts.source import (
     ANOMALOUS,
     DIRECTORY,
-    IMAGE_EXTENSIONS,
     MISSING,
     NORMAL,
     Sample,
     Tree,
-    is_image_name,
     plain,
 )
 from zsad_core.benchmarks.table import Benchmark
 from zsad_core.errors import ZsadError
+from zsad_core.images import is_image_name
 
 __all__ = [
     "ANOMALOUS",
     "DIRECTORY",
-    "IMAGE_EXTENSIONS",
     "LAYOUTS",
     "MISSING",
     "NORMAL",
@@ -37,7 +35,6 @@ __all__ = [
     "Sample",
     "Tree",
     "duplicates",
-    "is_image_name",
     "list_samples",
 ]
 

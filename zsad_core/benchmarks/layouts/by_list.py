@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import posixpath
 import re
 from collections.abc import Iterator
 
+from zsad_core import csv_rows
 from zsad_core.benchmarks.layouts.source import (
     ANOMALOUS,
     Sample,
@@ -17,7 +16,6 @@ from zsad_core.benchmarks.layouts.source import (
     category_of,
     find_root,
     inside,
-    is_image_name,
     nothing,
     plain,
     sample,
@@ -25,6 +23,7 @@ from zsad_core.benchmarks.layouts.source import (
 )
 from zsad_core.benchmarks.table import Benchmark
 from zsad_core.errors import ZsadError
+from zsad_core.images import is_image_name
 
 VISA_LIST = "split_csv/1cls.csv"
 VISA_LABELS = {"normal": 0, "anomaly": 1}
@@ -44,7 +43,7 @@ def headct(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
         raise nothing(benchmark, "labels.csv and head_ct/NNN.png")
     table, folder = there[0]
     labels = []
-    for line, cells in _rows(tree, table):
+    for line, cells in csv_rows.lines(tree.text(table), table):
         if line == 1 and not _is_number(cells[0]):  # the names of the columns
             continue
         if len(cells) != 2 or not _is_number(cells[0]) or cells[1] not in ("0", "1"):
@@ -72,7 +71,7 @@ def visa(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
     (table,) = lists
     root = posixpath.dirname(posixpath.dirname(table))
     defects: dict[str, dict[str, str]] = {}
-    for line, row in _named_rows(tree, table, ("object", "split", "label", "image", "mask")):
+    for line, row in csv_rows.table(tree.text(table), table, ("object", "split", "label", "image", "mask"))[1]:
         place = f"{table} line {line}"
         split, label = row["split"].casefold(), VISA_LABELS.get(row["label"].casefold())
         if split not in ("train", "test") or label is None:
@@ -93,7 +92,7 @@ def _visa_defects(tree: Tree, table: str) -> dict[str, str]:
     if table not in tree.file_set:
         return {}
     kinds = {}
-    for _, row in _named_rows(tree, table, ("image", "label")):
+    for _, row in csv_rows.table(tree.text(table), table, ("image", "label"))[1]:
         if row["label"].casefold() not in ("", "normal"):
             kinds[stem(row["image"])] = SEVERAL_DEFECTS if "," in row["label"] else row["label"]
     return kinds
@@ -193,33 +192,6 @@ def _numbered(
     for path in paths:
         if path not in labelled:
             yield path, None, path
-
-
-def _named_rows(tree: Tree, table: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, {column: cell}) of a CSV file whose first line names at least `columns`."""
-    rows = _rows(tree, table)
-    _, header = next(rows, (1, []))
-    names = [name.casefold() for name in header]
-    if missing := [column for column in columns if column not in names]:
-        raise ZsadError(
-            f"{table} line 1: the columns {', '.join(missing)} are missing; {', '.join(columns)} are needed"
-        )
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise ZsadError(f"{table} line {line}: {len(cells)} cells, the first line names {len(names)} columns")
-        yield line, dict(zip(names, cells))
-
-
-def _rows(tree: Tree, table: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of a CSV file's lines that are not empty."""
-    reader = csv.reader(io.StringIO(tree.text(table), newline=""))
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise ZsadError(f"{table} line {reader.line_num}: not CSV ({error})") from None
 
 
 def _is_number(text: str) -> bool:

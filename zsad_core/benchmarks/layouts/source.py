@@ -14,9 +14,8 @@ from functools import cached_property
 
 from zsad_core.benchmarks.table import Benchmark, Category
 from zsad_core.errors import ZsadError
-from zsad_core.images import ImageError
+from zsad_core.images import ImageError, is_image_name
 
-IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 NORMAL, ANOMALOUS, UNKNOWN = "good", "anomaly", "unknown"
 MISSING = "listed, but there is no such file"
 DIRECTORY = "a directory where an image file should be"
@@ -195,10 +194,6 @@ def inside(path: str, place: str) -> str:
 
 def nothing(benchmark: Benchmark, looked_for: str) -> ZsadError:
     return ZsadError(f"{benchmark.name}: no images found there. Looked for {looked_for}")
-
-
-def is_image_name(path: str) -> bool:
-    return posixpath.splitext(path)[1].lower() in IMAGE_EXTENSIONS
 
 
 def stem(path: str) -> str:
