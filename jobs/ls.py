@@ -66,7 +66,7 @@ def _methods() -> list[str]:
 
 
 def _backbones() -> list[str]:
-    from zsad_core.clip import backbone_names
+    from zsad_core.clip_loading import backbone_names
 
     return [*backbone_names(), "or the file of an OpenAI-format state dict (.pt, .safetensors), or ARCHITECTURE:FILE"]
 

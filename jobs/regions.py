@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from pipelines import console, storage
     from pipelines.regions import find_regions
-    from pipelines.tables import number_of_images
+    from pipelines.texts import number_of_images
 
     found = find_regions(storage.normalise(options.run_uri), options.cut)
     if found.sizes_unknown:

@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     import shlex
 
     from pipelines.losses import losses_table
-    from pipelines.train import CHECKPOINT, evaluation_targets, train
+    from pipelines.train import evaluation_targets, train
+    from pipelines.training_task import CHECKPOINT
 
     names = ("method", "backbone", "image_size", "epochs", "batch_size", "seed", "device", "threads")
     settings = TrainingSettings(**{name: getattr(options, name) for name in names})

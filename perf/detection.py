@@ -33,7 +33,7 @@ from jobs.cli import main as zsad
 from pipelines import storage
 from pipelines.predictions import prediction_uri, read_predictions
 from pipelines.runs import UNTRAINED, read_run, score_rule
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 from zsad_core.benchmarks.drawn.miniatures import MINIATURES, Drawing
 from zsad_core.benchmarks.drawn.surfaces import Array
 from zsad_core.benchmarks.drawn.world import TAUGHT

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from perf.stages import NEEDED_FLOP, STAGES
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 from zsad_core.pixels import normalised
 from zsad_core.scoring import LOW_PRECISION, Scorer
 from zsad_core.settings import PlacedSettings, ScoringSettings

@@ -28,7 +28,7 @@ from PIL import Image
 
 from perf.command import measured
 from perf.inference import machine
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 from zsad_core.benchmarks.drawn import draw_sample
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.images import decode_image

@@ -13,7 +13,7 @@ import numpy as np
 from pipelines import storage
 from pipelines.predictions import prediction_uri, read_predictions
 from pipelines.runs import read_run
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 from zsad_core.map_codec import LARGEST_CODE, decode
 
 COLUMNS = ["key", "anomaly_map", "map_height", "map_width"]

@@ -31,7 +31,7 @@ from pipelines.report import sprites
 from pipelines.report.cuts import SOURCES, starting_cuts
 from pipelines.report.index import index_script, report_index
 from pipelines.report.page import report_page
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 from zsad_core.map_codec import encode, quantise
 
 A_FILE = 64

@@ -25,7 +25,7 @@ from PIL import Image
 from perf.command import Measured, measured
 from perf.inference import machine
 from pipelines.shards import MANIFEST, shard_name, write_shard
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 
 SIDE = 32
 NAME = "noise"

@@ -22,7 +22,7 @@ from PIL import Image
 from perf.inference import machine
 from perf.pipeline import drawn
 from pipelines.predictions import PREDICTION_SCHEMA, read_predictions, write_predictions
-from pipelines.tables import markdown_table
+from pipelines.texts import markdown_table
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.map_codec import decode, dequantise, encode
 from zsad_core.methods import shipped_checkpoint

@@ -20,7 +20,7 @@ def evaluate(
 ) -> dict:
     """Predict every shard of the named benchmarks (all that are packed) that has no predictions yet, then reduce.
 
-    `settings.checkpoint` is ignored: `checkpoints` are routed by auxiliary set (see runs.route_checkpoints). Returns
+    `settings.checkpoint` is ignored: `checkpoints` are routed by auxiliary set (see routes.route_checkpoints). Returns
     the content of `<run>/metrics/results.json`. Raises ZsadError where the run folder holds another run.
     """
     shards_uri, run_uri = storage.normalise(shards_uri), storage.normalise(run_uri)

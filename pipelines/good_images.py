@@ -16,6 +16,7 @@ import pandas as pd
 from pipelines import console, storage
 from pipelines.finished import map_peaks, prediction_files, read_facts, read_images
 from pipelines.predictions import PredictionFile
+from pipelines.texts import few
 from zsad_core import csv_rows
 from zsad_core.errors import UsageError, ZsadError
 
@@ -161,9 +162,3 @@ def _rows_with_keys(uri: str, *more: str) -> csv_rows.Rows:
         if not row["key"]:
             raise ZsadError(f"{uri} line {line}: no key")
         yield line, row
-
-
-def few(names: Collection[str]) -> str:
-    """Some of the names, and how many more there are."""
-    shown = ", ".join(list(names)[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

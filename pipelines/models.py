@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pipelines import console, engine, predictions, runs, storage
 from pipelines.predict import MODELS_A_GPU, Predicted, describe, predict
+from pipelines.routes import route_checkpoints
 from zsad_core.errors import UsageError
 from zsad_core.methods import shipped_checkpoint, traits_of
 from zsad_core.settings import USEFUL_BATCH, PlacedSettings, ScoringSettings, split_backbone
@@ -50,14 +51,14 @@ def choose_models(
     """Build each model once, in a process of its own, and decide how it is run here.
 
     `settings.checkpoint` is ignored: `checkpoints` are routed to the targets that `auxiliaries` maps to their auxiliary
-    sets (see runs.route_checkpoints). `actors`: None for as many as fit. Raises UsageError for what does not go together.
+    sets (see route_checkpoints). `actors`: None for as many as fit. Raises UsageError for what does not go together.
     """
     traits = traits_of(settings.method)
     _check_use(settings, checkpoints)
     if not traits.has_backbone:
         settings = dataclasses.replace(settings, backbone=runs.NONE)
     if traits.learns:
-        files, routes = runs.route_checkpoints(checkpoints or [_shipped_checkpoint(settings)], auxiliaries)
+        files, routes = route_checkpoints(checkpoints or [_shipped_checkpoint(settings)], auxiliaries)
     else:
         files, routes = {runs.NONE: runs.NONE}, dict.fromkeys(auxiliaries, runs.NONE)
     hashed = _hashed(files)

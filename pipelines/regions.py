@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from pipelines import console, engine, lock, parquet, storage
 from pipelines.finished import MAP_COLUMNS, prediction_files, read_facts, read_map
-from pipelines.good_images import few
 from pipelines.predictions import ORIGIN, footer_of, origin_of, partition_uri, read_predictions
+from pipelines.texts import few
 from pipelines.threshold import read_cuts
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.regions import regions

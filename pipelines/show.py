@@ -14,7 +14,7 @@ from PIL import Image
 from pipelines.finished import prediction_files, read_facts
 from pipelines.originals import origin_of_run, original_images
 from pipelines.predictions import PredictionFile, read_predictions
-from pipelines.tables import one_line
+from pipelines.texts import one_line
 from zsad_core import heat_maps
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.figure import Panel, figure

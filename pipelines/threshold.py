@@ -13,7 +13,7 @@ import pandas as pd
 from pipelines import storage
 from pipelines.finished import prediction_files, read_facts, read_images
 from pipelines.good_images import good_images, labels_of
-from pipelines.tables import DASH, number_of_images, one_line, percent, text_table
+from pipelines.texts import DASH, number_of_images, one_line, percent, text_table
 from zsad_core import thresholds
 from zsad_core.errors import ZsadError
 

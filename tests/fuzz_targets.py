@@ -249,7 +249,7 @@ def tiny_model():
     import torch
 
     from tests.golden import recipe
-    from zsad_core.clip import load_backbone
+    from zsad_core.clip_loading import load_backbone
     from zsad_core.methods.bayes_pfl.model import BayesPFL
 
     torch.set_num_threads(1)
@@ -301,7 +301,7 @@ def backbone_seeds() -> list[bytes]:
 
 
 def load_backbone(content: bytes) -> None:
-    from zsad_core.clip import _clip_from_file
+    from zsad_core.clip_loading import _clip_from_file
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/a{'.pt' if content[:2] == b'PK' else '.safetensors'}"

@@ -29,7 +29,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from zsad_core import backbones
 from zsad_core.benchmarks.drawn.lessons import Pair, pairs
-from zsad_core.clip import load_backbone, quarter_points
+from zsad_core.clip import quarter_points
+from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.pixels import normalised
 from zsad_core.towers import OpenClip

@@ -6,7 +6,8 @@ import math
 import re
 from typing import NamedTuple
 
-from pipelines.tables import DASH, FEWER, Column, percent
+from pipelines.tables import FEWER, Column
+from pipelines.texts import DASH, percent
 
 STATUS_MARKS = {"first-hand": "ᶠ", "second-hand": "ˢ", "re-run": "ʳ"}
 OTHER_IMAGES = "‡"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 
 from pipelines.leaderboard.cells import HIGHLIGHTS, Shown, cell_text, legend, means_table, untrained_note
-from pipelines.tables import COLUMNS, DASH, percent
+from pipelines.tables import COLUMNS
+from pipelines.texts import DASH, percent
 
 _HEAD = r"""% Needs \usepackage{booktabs}; with \usepackage{graphicx} the tables are made to fit the width.
 \providecommand{\resizebox}[3]{#3}

@@ -18,7 +18,8 @@ from pipelines.leaderboard.cells import (
     untrained_note,
 )
 from pipelines.leaderboard.comparisons import holm
-from pipelines.tables import COLUMNS, COUNTS, GROUPS, Column, escape, markdown_table, one_line, percent, text_table
+from pipelines.tables import COLUMNS, COUNTS, GROUPS, Column
+from pipelines.texts import escape, markdown_table, one_line, percent, text_table
 
 ALPHA = 0.05
 MAIN = (("image", "auroc"), ("pixel", "auroc"), ("pixel", "aupro"))

@@ -17,7 +17,7 @@ import pytest
 from jobs import evaluate
 from pipelines import train as pipeline
 from pipelines.auxiliary import choose_validation, packed
-from pipelines.train import Task, carry_out
+from pipelines.training_task import Task, carry_out
 from tests.e2e.processes import descendants, title
 from tests.hand_packed import rows_of, write_packed
 from zsad_core.training_settings import TrainingSettings
@@ -40,7 +40,7 @@ def shards(tmp_path):
 def undisturbed(shards, folder):
     """What the training gives without Ray, in this process: checkpoint and losses without the seconds."""
     settings = TrainingSettings(backbone=BACKBONE, image_size=64, epochs=4, batch_size=3, threads=1, device="cpu")
-    described = pipeline._describe(settings, "drawn")
+    described = pipeline.describe(settings, "drawn")
     facts = {name: described[name] for name in ("activation", "backbone_sha256")}
     learnt, judged = choose_validation(shards, packed(shards, "drawn"), "held-out")
     carry_out(Task(str(folder), settings, learnt, judged, False, facts), lambda kind, value: None)

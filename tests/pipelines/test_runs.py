@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from pipelines.runs import open_run, read_run, route_checkpoints
+from pipelines.routes import route_checkpoints
+from pipelines.runs import open_run, read_run
 from zsad_core.errors import UsageError, ZsadError
 
 SETTINGS = {"seed": 0, "image_size": 128}

@@ -13,7 +13,8 @@ import torch
 from pipelines import train as pipeline
 from pipelines.auxiliary import choose_validation, packed
 from pipelines.losses import losses_csv, losses_table, read_losses
-from pipelines.train import Task, carry_out, evaluation_targets, train
+from pipelines.train import evaluation_targets, train
+from pipelines.training_task import Task, carry_out
 from tests.hand_packed import rows_of, write_packed
 from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
@@ -48,7 +49,7 @@ def settings(bayes_pfl_golden):
 
 @pytest.fixture(scope="module")
 def facts(settings):
-    described = pipeline._describe(settings, "drawn")
+    described = pipeline.describe(settings, "drawn")
     assert described["validates"]
     return {name: described[name] for name in ("activation", "backbone_sha256")}
 

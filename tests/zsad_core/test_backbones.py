@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 
 from zsad_core import backbones
-from zsad_core.clip import backbone_names, load_backbone
+from zsad_core.clip_loading import backbone_names, load_backbone
 from zsad_core.errors import UsageError, ZsadError
 
 FULL = open_clip.SimpleTokenizer()

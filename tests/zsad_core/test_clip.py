@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 
 from tests.golden import recipe
 from zsad_core import weight_files
-from zsad_core.clip import backbone_names, load_backbone
+from zsad_core.clip_loading import backbone_names, load_backbone
 from zsad_core.errors import UsageError, ZsadError
 
 SIZES = {"vision_width": 64, "vision_layers": 4, "patch_size": 8, "grid": 4, "text_width": 64, "text_layers": 2,

@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from zsad_core import backbones, pretraining
-from zsad_core.clip import load_backbone
+from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.pixels import normalised
 from zsad_core.pretraining import (

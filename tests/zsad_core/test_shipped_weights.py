@@ -11,7 +11,7 @@ from zsad_core import backbones
 from zsad_core.benchmarks.drawn import draw_sample
 from zsad_core.benchmarks.drawn.auxiliary import NAME
 from zsad_core.checkpoints import read_facts
-from zsad_core.clip import load_backbone
+from zsad_core.clip_loading import load_backbone
 from zsad_core.methods import METHODS, shipped_checkpoint
 from zsad_core.scoring import Scorer
 from zsad_core.settings import ScoringSettings, split_backbone

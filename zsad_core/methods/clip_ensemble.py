@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zsad_core.anomaly_map import upsampled_probability
-from zsad_core.clip import Backbone, load_backbone
+from zsad_core.clip import Backbone
+from zsad_core.clip_loading import load_backbone
 from zsad_core.methods.base import Method, Option, Prediction, Protocol
 
 PROTOCOL = Protocol(image_score="text", smoothing_sigma=8.0, top_k=1, top_k_small_defect=1)

@@ -144,7 +144,10 @@ def test_without_images_the_maps_stand_alone_and_say_so(tmp_path):
     assert {each["image"] for each in unknown["samples"]} == {None}
     assert {(each["width"], each["height"]) for each in unknown["samples"]} == {(192, 192)}
     elsewhere = page_details(run, str(tmp_path / "nowhere"))["maps"]["parts"]["ours"]
-    assert elsewhere["note"].startswith("4 of 4 heat maps stand alone: the original image was not found") and len(elsewhere["samples"]) == 4
+    assert (
+        elsewhere["note"].startswith("4 of 4 heat maps stand alone: the original image was not found")
+        and len(elsewhere["samples"]) == 4
+    )
     storage.write_json(str(tmp_path / "run" / "run.json"), {"shards": str(tmp_path / "shards")})
     assert page_details(run, None)["maps"]["parts"]["ours"]["note"] is None
 

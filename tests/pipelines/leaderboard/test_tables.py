@@ -21,7 +21,8 @@ from pipelines.leaderboard.cells import means_table
 from pipelines.leaderboard.comparisons import holm
 from pipelines.leaderboard.latex import escape, leaderboard_latex
 from pipelines.leaderboard.tables import leaderboard_csv, leaderboard_markdown, leaderboard_summary
-from pipelines.tables import COLUMNS, percent
+from pipelines.tables import COLUMNS
+from pipelines.texts import percent
 from tests.pipelines.leaderboard.made_up_runs import HEAD, LINE, write_run
 from zsad_core.benchmarks.table import benchmark as benchmark_of_the_table
 

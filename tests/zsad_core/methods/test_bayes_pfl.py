@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 from open_clip.transformer import QuickGELU
 
 from zsad_core.benchmarks.table import benchmarks
-from zsad_core.clip import PositionResize, load_backbone
+from zsad_core.clip import PositionResize
+from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods import bayes_pfl, method_module
 from zsad_core.methods.bayes_pfl import model as model_module

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.zsad_core.test_scoring import COMPILER
 from zsad_core import towers
 from zsad_core.anomaly_map import smooth
-from zsad_core.clip import PositionResize, load_backbone
+from zsad_core.clip import PositionResize
+from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError
 from zsad_core.methods import cops
 from zsad_core.methods.cops import model as model_module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zsad_core.clip import load_backbone
+from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError
 from zsad_core.methods.base import Protocol
 from zsad_core.methods.bayes_pfl.checkpoint import NAME, RELEASED_ACTIVATION, load_released, trained_stage

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from zsad_core.augmentation import augment
-from zsad_core.clip import Backbone, load_backbone
+from zsad_core.clip import Backbone
+from zsad_core.clip_loading import load_backbone
 from zsad_core.methods import weights
 from zsad_core.methods.base import Batch, Recipe, Stage
 from zsad_core.methods.bayes_pfl import checkpoint

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from zsad_core.clip import Activation, Backbone, PositionResize, load_backbone
+from zsad_core.clip import Activation, Backbone, PositionResize
+from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError
 from zsad_core.methods.base import Option, Protocol
 from zsad_core.methods.cops.checkpoint import NAME, load_released
