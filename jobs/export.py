@@ -23,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--auxiliary", metavar="NAME", help="the benchmark that the authors' file was trained on")
     parser.add_argument(
-        "--backbone", metavar="NAME|FILE", help="that it was trained on (default: the one that ours names)"
+        "--backbone",
+        metavar="NAME|FILE",
+        help="that it was trained on; needed for an authors' file (ours names its own)",
     )
 
 
@@ -34,10 +36,11 @@ def run(options: argparse.Namespace) -> int:
     checkpoint, out = storage.normalise(options.checkpoint), storage.normalise(options.out)
     if {_suffix(checkpoint), _suffix(out)} != {".pth", ".safetensors"}:
         raise UsageError("one of CHECKPOINT and FILE must end with .pth, the other with .safetensors")
-    if out.endswith(".safetensors") and not (options.auxiliary and options.backbone):
+    wanted = {"--auxiliary NAME": options.auxiliary, "--backbone NAME|FILE": options.backbone}
+    if out.endswith(".safetensors") and (missing := [name for name, given in wanted.items() if not given]):
         raise UsageError(
-            "the authors' file says neither what it was trained on nor with which backbone: "
-            "add --auxiliary NAME and --backbone NAME|FILE"
+            "the authors' file says neither what it was trained on nor with which backbone: add "
+            + " and ".join(missing)
         )
     if out.endswith(".pth") and options.auxiliary:
         raise UsageError("--auxiliary: our checkpoint names its own, and the authors' layout has no place for it")
@@ -57,7 +60,7 @@ def _translated(checkpoint: str, out: str, options: argparse.Namespace) -> bytes
     from pipelines import storage
     from zsad_core.benchmarks.table import benchmarks
     from zsad_core.checkpoints import read_facts
-    from zsad_core.errors import UsageError
+    from zsad_core.errors import UsageError, ZsadError
     from zsad_core.methods import method_module, traits_of
     from zsad_core.settings import split_backbone
 
@@ -71,7 +74,10 @@ def _translated(checkpoint: str, out: str, options: argparse.Namespace) -> bytes
             model = method_module(method).build(architecture + local_weights, source, None, samples=1)
         written = os.path.join(folder, out.rpartition("/")[2])
         if facts:
-            method_module(method, "checkpoint").save_released(model, written)
+            try:
+                method_module(method, "checkpoint").save_released(model, written)
+            except ZsadError as error:
+                raise type(error)(str(error).replace(written, out)) from None
         else:
             names = {each.name.casefold(): each.name for each in benchmarks()}
             auxiliary = names.get(options.auxiliary.casefold(), options.auxiliary)

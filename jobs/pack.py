@@ -1,7 +1,7 @@
 """Pack raw images, in the layout of their benchmark's owners, into Parquet shards with a manifest.
 
 zsad pack HeadCT ~/data/HeadCT shards                         a benchmark of the table (`zsad ls benchmarks`)
-zsad pack all ~/data shards                                   each of them that ~/data has a folder of
+zsad pack all ~/data shards                                   each of them that ~/data has a folder of that name
 zsad pack cookies.toml ~/cookies shards                       data of your own, described by a file
 zsad pack --layout mvtec --name cookies ~/cookies shards      the same in short: folder names are the categories
 
@@ -14,7 +14,7 @@ A description, all but name and layout may be left out:
     auxiliary = "VisA"                # the benchmark that a checkpoint has to be trained on
     mask_threshold = 128              # a mask pixel above it (0..255) is anomalous
 
-    [categories.dark_01]              # its folder; without any such table every folder is a category, else only these
+    [categories.dark_01]              # its folder; without such tables every folder is a category, else each needs one
     name = "dark"                     # what the tables of figures call it; default: the folder's name
     prompt = "dark chocolate cookie"  # what the text prompts call it; default: the folder's name
     small_defect = true               # its defects are small: the image score averages fewer pixels of the map
@@ -140,6 +140,9 @@ def _pack_all(sources: str, shards: str, how: dict) -> int:
     if len(absent) == len(benchmarks()):
         raise ZsadError(f"{sources}: no folder there is named as a benchmark of the table is (`zsad ls benchmarks`)")
     if absent:
+        known = {benchmark.name.casefold() for benchmark in benchmarks()}
+        if others := [name for name in folders if name.casefold() not in known and not name.startswith(".")]:
+            console.say(f"not called as a benchmark is, so not packed: {', '.join(others)}")
         console.say(f"not in {sources}: {', '.join(absent)}")
     if failed:
         console.say(f"not packed: {', '.join(failed)}")

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     call += ["--backbone", options.backbone, "--checkpoint", f"{folder}/{CHECKPOINT}"]
     call += ["--image-size", str(options.image_size)] if options.image_size else []
     if targets:
+        print("to evaluate it:")
         print(shlex.join([*call, "--benchmarks", ",".join(targets)]))
     else:
         print(f"no benchmark beside {options.auxiliary} is packed in {options.shards} that it may be judged on")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 from pipelines import console, lock, predictions, runs, shards, storage
-from pipelines.models import choose_models
+from pipelines.models import choose_models, known_settings
 from pipelines.reduce import reduce
 from zsad_core.settings import ScoringSettings
+
+FEW = 3  # benchmarks whose warnings are shown one by one
 
 
 def evaluate(
@@ -26,12 +28,11 @@ def evaluate(
     shards_uri, run_uri = storage.normalise(shards_uri), storage.normalise(run_uri)
     runs.check_folder(run_uri)
     sets = shards.find_manifests(shards_uri, benchmark_names)
-    for shard_set in sets:
-        for line in shards.shown_warnings(shard_set.manifest):
-            console.say(line)
+    runs.check_begun(run_uri, known_settings(settings), [each.manifest["benchmark"] for each in sets])
     auxiliaries = {each.manifest["benchmark"]: each.manifest["auxiliary"] for each in sets}
     models = choose_models(settings, checkpoints, auxiliaries, actors)
     recorded, routes = models.recorded, models.routes
+    _warn(sets)
     with lock.held(run_uri):
         benchmarks = _benchmarks(sets, routes, models.options_of)
         for version in runs.open_run(run_uri, recorded, benchmarks, shards_uri):
@@ -41,6 +42,18 @@ def evaluate(
             units = [unit for shard_set in served for unit in _units(shard_set, run_uri, recorded, models.options_of)]
             models.predict_missing(name, units)
         return reduce([run_uri])
+
+
+def _warn(sets: list[shards.ShardSet]) -> None:
+    """Of every benchmark that is not as published; its remarks stand below the tables."""
+    warned = [each for each in sets if each.manifest["warnings"]]
+    if len(warned) > FEW:
+        names = ", ".join(each.manifest["benchmark"] for each in warned)
+        console.say(f"warning: not as published, see the remarks below the table: {names}")
+        return
+    for shard_set in warned:
+        for line in shards.shown_warnings(shard_set.manifest):
+            console.say(line)
 
 
 def _benchmarks(sets: list[shards.ShardSet], routes: dict[str, str], options_of: dict[str, dict]) -> dict:

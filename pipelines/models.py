@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from pipelines import console, engine, predictions, runs, storage
 from pipelines.predict import MODELS_A_GPU, Predicted, describe, predict
 from pipelines.routes import route_checkpoints
+from zsad_core import methods
+from zsad_core.checkpoints import SUFFIX, read_facts
 from zsad_core.errors import UsageError
 from zsad_core.methods import shipped_checkpoint, traits_of
+from zsad_core.methods.base import option_values
 from zsad_core.settings import USEFUL_BATCH, PlacedSettings, ScoringSettings, split_backbone
 
 FOOTERS_AT_ONCE = 32
@@ -55,6 +60,8 @@ def choose_models(
     """
     traits = traits_of(settings.method)
     _check_use(settings, checkpoints)
+    if settings.options:  # looked at before Ray starts; it loads the method's module
+        option_values(methods.options_of(settings.method), settings.options, {})
     if not traits.has_backbone:
         settings = dataclasses.replace(settings, backbone=runs.NONE)
     if traits.learns:
@@ -78,13 +85,25 @@ def choose_models(
     return Models(placed, files, routes, options_of, recorded, first["image_size"], first["map_size"], actors)
 
 
+def known_settings(settings: ScoringSettings) -> dict[str, Any]:
+    """Of what run.json keeps, what is known before a model is built."""
+    values = dataclasses.asdict(settings)
+    known = ("method", "samples", "seed", "precision", "threads", "compile", "uncertainty")
+    given = [name for name in ("image_size", "map_size", "batch_size", "device") if values[name] is not None]
+    return {name: values[name] for name in (*known, *given)}
+
+
 def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
-    """Raises UsageError for what was given and means nothing to the method."""
+    """Raises UsageError for what was given and means nothing to the method, and for a backbone that cannot be one."""
     traits, default = traits_of(settings.method), ScoringSettings()
     of_a_backbone = () if traits.has_backbone else ("backbone", "precision", "compile")
     useless = [f"--{name}" for name in of_a_backbone if getattr(settings, name) != getattr(default, name)]
     if checkpoints and not traits.learns:
         useless.insert(0, "--checkpoint")
+    if ":" not in settings.backbone and not storage.exists(storage.normalise(settings.backbone)):
+        raise UsageError(
+            f"--backbone {settings.backbone}: no such file, and no ARCHITECTURE:WEIGHTS (`zsad ls backbones` lists them)"
+        )
     if useless:
         what = "learns nothing" if traits.has_backbone else "learns nothing and has no backbone"
         raise UsageError(f"{settings.method} {what}: leave out {' and '.join(useless)}")
@@ -110,14 +129,31 @@ def _shipped_checkpoint(settings: ScoringSettings) -> str:
 
 
 def _hashed(files: dict[str, str]) -> dict[str, dict]:
-    """The checkpoints by name and content."""
+    """The checkpoints by name and content; of our own trainings what made them, which tells those of other seeds."""
     return {
         storage.file_name(name): {
             "file": storage.file_name(file),
             "sha256": None if file in (runs.UNTRAINED, runs.NONE) else storage.sha256(file),
+            **_training_of(file),
         }
         for name, file in files.items()
     }
+
+
+def _training_of(file: str) -> dict[str, Any]:
+    """`training_seed`, and `recipe`, a hash of all else that the training of a checkpoint depended on, where it says so."""
+    if not file.endswith(SUFFIX):
+        return {}
+    with storage.local_copy(file) as path:
+        training = (read_facts(path) or {})["training"]
+    try:
+        settings = dict(training["settings"])
+        seed = settings.pop("seed")
+        others = [settings, training["training"], training["validation"]]
+    except (LookupError, TypeError, ValueError):  # imported, or by a program of one's own
+        return {}
+    recipe = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+    return {"training_seed": seed, "recipe": recipe}
 
 
 def _recorded(settings: ScoringSettings, checkpoints: dict, facts: dict) -> dict:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,21 +36,31 @@ def begin_or_go_on(
         storage.write_json(storage.join(folder, file), identity | facts)
         return []
     there = read()
-    differing = _differences({key: there[key] for key in identity}, identity)
-    if differing:
+    check_same(folder, kind, {key: there[key] for key in identity}, identity)
+    return _differences(there["versions"], now)
+
+
+def check_same(folder: str, kind: str, there: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises ZsadError naming what differs, where what made a folder is not what would make it now."""
+    if differing := _differences(there, now):
         more = len(differing) - DIFFERENCES_SHOWN
         raise ZsadError(
             f"{folder} holds another {kind}; choose another folder or remove it. What differs (there | now):\n  "
             + "\n  ".join(differing[:DIFFERENCES_SHOWN])
             + (f"\n  and {more} more" if more > 0 else "")
         )
-    return _differences(there["versions"], now)
 
 
 def check_folder(folder: str, file: str, kind: str) -> None:
     """Raises ZsadError unless `folder` is new, empty, or begun by such work (it then holds `file`)."""
     if storage.exists(folder) and not storage.is_directory(folder):
         raise ZsadError(f"{folder}: a file; a {kind} is a folder")
+    if not storage.is_uri(folder):
+        above = os.path.abspath(folder)
+        while not os.path.lexists(above):
+            above = os.path.dirname(above)
+        if not (os.path.isdir(above) and os.access(above, os.W_OK)):
+            raise ZsadError(f"{folder}: nothing can be written there ({above})")
     names = [name for name in storage.list_names(folder) if not name.startswith(".")]
     if names and file not in names:
         raise ZsadError(f"{folder}: not empty and no {kind} (it holds no {file}); choose another folder")
@@ -79,4 +91,11 @@ def _differences(there: Any, now: Any, path: str = "") -> list[str]:
         return []
     if isinstance(there, list) and there and isinstance(there[0], dict):
         return [f"{path}: not the same files"]
-    return [f"{path}: {there} | {now}"]
+    return [f"{path}: {_short(there)} | {_short(now)}"]
+
+
+def _short(value: Any) -> str:
+    """Hashes by their beginning, tables not at all."""
+    if isinstance(value, dict):
+        return "something"
+    return value[:8] if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else str(value)

@@ -66,11 +66,22 @@ def _auxiliary_and_file(option: str) -> tuple[str, str]:
     if UNTRAINED in (option, file):
         return UNTRAINED, UNTRAINED
     told = names.get(name.casefold()) if file else None
-    file = file if told else option
+    file = _checkpoint_of(file if told else option)
     own = _named_auxiliary(file)
     if told and own and told != own:
         raise UsageError(f"--checkpoint {option}: it was trained on {own}, as the file itself says, not on {told}")
-    return told or own or option, file
+    return told or own or file, file
+
+
+def _checkpoint_of(file: str) -> str:
+    """A training's folder stands for the checkpoint in it."""
+    uri = storage.normalise(file)
+    if file.endswith((".pth", checkpoints.SUFFIX)) or not storage.is_directory(uri):
+        return file
+    checkpoint = storage.join(uri, "checkpoint.safetensors")
+    if not storage.exists(checkpoint):
+        raise UsageError(f"--checkpoint {file}: a folder without a checkpoint.safetensors; name a file")
+    return checkpoint
 
 
 def _named_auxiliary(file: str) -> str | None:

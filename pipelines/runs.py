@@ -18,6 +18,23 @@ def check_folder(run: str) -> None:
     provenance.check_folder(run, "run.json", "run")
 
 
+def check_begun(run: str, settings: dict, benchmarks: list[str]) -> None:
+    """Raises ZsadError where the run that lies there is of other benchmarks, or of others than these `settings`, which
+    are those that are known before any model is built."""
+    check_folder(run)
+    if not storage.exists(storage.join(run, "run.json")):
+        return
+    there = read_run(run)
+    if there["benchmarks"].keys() != set(benchmarks):
+        raise ZsadError(
+            f"{run}: a run of {', '.join(there['benchmarks'])}, and this call is for {', '.join(benchmarks)}; give these "
+            "a run folder of their own: `zsad leaderboard` puts runs of one model into one row, and "
+            "`zsad reduce RUN RUN --out FOLDER` into one table"
+        )
+    known = {name: value for name, value in there["settings"].items() if name in settings}
+    provenance.check_same(run, "run", known, settings)
+
+
 def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[str]:
     """Create `<run>/run.json`, or check that the run that lies there was made by the same settings and shards.
 
@@ -25,7 +42,7 @@ def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[st
     `settings`: what the predictions depend on besides the shards; `benchmarks`: for each its levels, categories,
     checkpoint and shard files with their checksums. `shards`: where these lie, which may change.
     """
-    check_folder(run)
+    check_begun(run, {}, list(benchmarks))
     identity = {"settings": settings, "benchmarks": benchmarks}
     return provenance.begin_or_go_on(run, "run.json", "run", identity, {"shards": shards}, lambda: read_run(run))
 

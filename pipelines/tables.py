@@ -126,10 +126,7 @@ def made_by(settings: dict) -> str:
     elif NONE in settings["checkpoints"]:
         line = f"{method} on {settings['backbone']}, {size}, {settings['precision']}; it learns nothing."
     else:
-        weights = [
-            f"{facts['file']} (trained on {auxiliary})" if auxiliary != facts["file"] else facts["file"]
-            for auxiliary, facts in settings["checkpoints"].items()
-        ]
+        weights = [_weights(auxiliary, facts) for auxiliary, facts in settings["checkpoints"].items()]
         line = (
             f"{method} on {settings['backbone']}, {size}, {settings['samples']} samples, seed {settings['seed']}, "
             f"{settings['precision']}; weights: {', '.join(weights)}."
@@ -139,6 +136,12 @@ def made_by(settings: dict) -> str:
     if is_untrained(settings):
         line += " Untrained weights: the figures mean nothing."
     return line
+
+
+def _weights(auxiliary: str, facts: dict) -> str:
+    known = [f"trained on {auxiliary}"] if auxiliary != facts["file"] else []
+    known += [f"seed {facts['training_seed']}"] if "training_seed" in facts else []
+    return f"{facts['file']} ({', '.join(known)})" if known else facts["file"]
 
 
 def options_in_words(settings: dict) -> str:

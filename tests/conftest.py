@@ -72,9 +72,11 @@ def torch_restored():
 class Golden:
     """One golden npz: its arrays, its meta data, the inputs and the backbone file that belong to it."""
 
-    def __init__(self, name, folder):
-        self.arrays = np.load(GOLDEN / f"{name}.npz")
+    def __init__(self, method, folder):
+        name = f"{method.replace('-', '_')}_tiny"
+        self.method, self.arrays = method, np.load(GOLDEN / f"{name}.npz")
         self.meta = json.loads(str(self.arrays["meta"]))
+        self.samples = self.meta.get("R") or self.meta["n_samples"]
         self.checkpoint = str(GOLDEN / f"{name}_official_format.pth")
         state = recipe.clip_state_dict(self.meta["cfg"], self.meta["seed_clip"])
         self.backbone_state = {key: torch.from_numpy(value) for key, value in state.items()}
@@ -89,12 +91,12 @@ class Golden:
 
 @pytest.fixture(scope="session")
 def bayes_pfl_golden(tmp_path_factory):
-    return Golden("bayes_pfl_tiny", tmp_path_factory.mktemp("golden"))
+    return Golden("bayes-pfl", tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="session")
 def cops_golden(tmp_path_factory):
-    return Golden("cops_tiny", tmp_path_factory.mktemp("golden"))
+    return Golden("cops", tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="session")

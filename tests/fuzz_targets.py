@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipelines import counts, predictions, shards
+from tests.pictures import encoded
 from zsad_core import images, map_codec
 from zsad_core.errors import ZsadError
 
@@ -68,15 +69,11 @@ def image_seeds() -> list[bytes]:
         *(("PPM", mode, {}) for mode in ("1", "L", "RGB", "I;16", "F")),
     ]
     contents = [b"P3 2 1 255\n1 2 3 255 0 9\n", b"P1 2 2 1 0 0 1\n", b"P2 2 1 9\n0 9\n"]
-    for kind, mode, options in kinds:
-        file = io.BytesIO()
-        sample_image(mode).save(file, kind, **options)
-        contents.append(file.getvalue())
-    return contents
+    return contents + [encoded(sample_image(mode), kind, **options) for kind, mode, options in kinds]
 
 
 def decode_images(content: bytes) -> None:
-    assert images.image_pixels(content, 14).shape == (14, 14, 3)
+    assert images.decode_image(content).resize((14, 14)).mode == "RGB"
 
 
 def decode_masks(content: bytes) -> None:

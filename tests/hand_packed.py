@@ -1,11 +1,9 @@
 """Shards and their manifest of drawn images, written without the packing pipeline."""
 
 import hashlib
-import io
-
-from PIL import Image
 
 from pipelines import shards, storage
+from tests.pictures import encoded
 from zsad_core.benchmarks.drawn import draw_sample
 from zsad_core.benchmarks.drawn.catalogue import MATERIALS
 from zsad_core.images import encode_mask
@@ -18,9 +16,7 @@ def rows_of(benchmark, category, normal, anomalous, size=48):
     for number in range(normal + anomalous):
         defect = defects[number % len(defects)] if number >= normal else None
         pixels, mask = draw_sample(category, defect, number, size, seed=1)
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG")
-        image = file.getvalue()
+        image = encoded(pixels)
         rows.append(
             {
                 "key": f"{category}/{number}",

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.predictions import PREDICTION_SCHEMA, made_from, prediction_uri, write_predictions
-from tests.pipelines.test_tables import SETTINGS
+from tests.made_up_results import SETTINGS
 from zsad_core.map_codec import encode, pack_mask
 
 H, W = 24, 21  # of every map

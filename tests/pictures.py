@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 
-def encoded(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
-    """An array as Pillow writes it."""
+def encoded(picture: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """An array or an image as Pillow writes it."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 

@@ -5,6 +5,7 @@
 It imports nothing of the package it checks, and works by the definitions: every pixel, one global sort, no counts.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -189,17 +190,25 @@ def differences(expected, found, path=""):
     return [] if abs(expected - found) <= TOLERANCE else [(path, expected, found)]
 
 
+def _count(expected):
+    return sum(map(_count, expected.values())) if isinstance(expected, dict) else 1
+
+
 def main(run_path):
+    if not (Path(run_path) / "metrics" / "results.json").is_file():
+        print(f"{run_path}: no run with tables there (no metrics/results.json)")
+        return 2
     results = json.loads((Path(run_path) / "metrics" / "results.json").read_text())["benchmarks"]
     expected = tables_from_files(run_path)
     wrong = differences(expected, results) + [(f"/{name}", None, "extra") for name in set(results) - set(expected)]
     for path, plain, found in wrong:
         print(f"{path}: {plain} by plain pandas and scikit-learn, {found} in results.json")
-    print(
-        f"{run_path}: {len(expected)} benchmarks, " + (f"{len(wrong)} values differ" if wrong else "all values equal")
-    )
+    said = f"{len(wrong)} differ" if wrong else f"all equal to {TOLERANCE}"
+    print(f"{run_path}: {len(expected)} benchmarks, {_count(expected)} values, {said}")
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN")
+    sys.exit(main(parser.parse_args().run))

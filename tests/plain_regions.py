@@ -7,7 +7,7 @@ import numpy as np
 
 
 def brute_force(anomaly_map, cut, height, width):
-    """The same by definition: flood fill, every pixel's four corners, all pairs of them."""
+    """What zsad_core.regions.regions gives: flood fill, every pixel's four corners, all pairs of them."""
     rows, columns = anomaly_map.shape
     down, right = height / rows, width / columns
     left = {place for place in np.ndindex(rows, columns) if anomaly_map[place] > cut}

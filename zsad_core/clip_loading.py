@@ -99,7 +99,9 @@ def _clip_by_name(source: str) -> OpenClip:
         with _open_clip_quiet():
             return open_clip.create_model(name, pretrained=weights, force_quick_gelu=quick_gelu)
     except Exception as error:  # network, hub and checkpoint failures of any kind
-        raise ZsadError(f"{source}: its weights could not be had ({first_line(error)})") from error
+        raise ZsadError(
+            f"{source}: its weights could not be had ({first_line(error)}); with the file at hand: --backbone {name}:FILE"
+        ) from error
 
 
 def _own_clip(source: str, name: str, weights: str) -> OpenClip:

@@ -38,17 +38,17 @@ class Entry(NamedTuple):
 
     def facts(self) -> dict:
         """What leaderboard.json says of the entry."""
-        of_model: dict[str, tuple[dict, set]] = {}
+        of_model: dict[str, list[dict]] = {}
         for run in self.runs:
-            of_model.setdefault(_without_seed(run.settings), (run.settings, set()))[1].add(run.settings["seed"])
-        lines = [made_by(settings | {"seed": _listed(seeds)}) for settings, seeds in of_model.values()]
+            of_model.setdefault(_without_seeds(run.settings), []).append(run.settings)
+        lines = dict.fromkeys(made_by(_with_all_seeds(settings)) for settings in of_model.values())
         return {
             "name": self.name,
             "kind": "run",
             "method": self.method,
             "made_by": " ".join(lines),
             "untrained": any(is_untrained(run.settings) for run in self.runs),
-            "seeds": sorted({run.settings["seed"] for run in self.runs}),
+            "seeds": _seeds([run.settings for run in self.runs]),
             "runs": [run.uri for run in self.runs],
         }
 
@@ -56,8 +56,8 @@ class Entry(NamedTuple):
 def read_entries(arguments: list[str]) -> list[Entry]:
     """The entries that `RUN` or `NAME=RUN` arguments make, in their order.
 
-    Runs of one NAME are one entry, and so are runs without a name that differ in nothing but the seed. Raises
-    ZsadError for a run without whole results, and where two runs of an entry would have to be merged first.
+    Runs of one NAME are one entry, and so are runs without a name that differ in nothing but the seed, of the prompt
+    samples or of the training. Raises ZsadError for a run without whole results, and where two runs of an entry would have to be merged first.
     """
     named: dict[tuple[str, str], list[Run]] = {}
     places = [storage.normalise(uri) for _, uri in map(name_and_run, arguments)]
@@ -66,7 +66,7 @@ def read_entries(arguments: list[str]) -> list[Entry]:
             raise UsageError(f"{uri}: given {places.count(uri)} times")
     for argument, uri in zip(arguments, places):
         name, run = name_and_run(argument)[0], Run(uri, _read_results(uri))
-        key = ("name", name) if name else ("settings", _without_seed(run.settings))
+        key = ("name", name) if name else ("settings", _without_seeds(run.settings))
         named.setdefault(key, []).append(run)
     names = _names(named)
     entries = [Entry(names[key], runs) for key, runs in named.items()]
@@ -88,7 +88,11 @@ def name_and_run(argument: str) -> tuple[str | None, str]:
 def _read_results(run: str) -> dict:
     uri = storage.join(run, "metrics", "results.json")
     if not storage.exists(uri):
-        raise ZsadError(f"{run}: no metrics/results.json there; run `zsad reduce {run}` first, or name a run's folder")
+        if not storage.is_directory(run):
+            raise ZsadError(f"{run}: no such folder; name the folder of a run")
+        if not storage.exists(storage.join(run, "run.json")):
+            raise ZsadError(f"{run}: no run (no metrics/results.json and no run.json); name what `zsad evaluate` made")
+        raise ZsadError(f"{run}: no metrics/results.json there; run `zsad reduce {run}` first")
     results = storage.read_json(uri)
     try:
         made_by(results["run"]), is_untrained(results["run"])
@@ -174,8 +178,31 @@ def _described(key: str, settings: dict) -> str:
     return f"{value} pixels" if key == "image_size" else f"{key} {value}"
 
 
-def _without_seed(settings: dict) -> str:
-    return _as_text({key: value for key, value in settings.items() if key != "seed"})
+def _without_seeds(settings: dict) -> str:
+    """What two runs have alike that differ in their seeds alone: of a training what it was, whatever came of it."""
+    checkpoints = {name: facts.get("recipe", facts) for name, facts in settings["checkpoints"].items()}
+    return _as_text({key: value for key, value in settings.items() if key != "seed"} | {"checkpoints": checkpoints})
+
+
+def _with_all_seeds(of_runs: list[dict]) -> dict:
+    """The settings of runs that differ in their seeds alone, with all of these."""
+    first = of_runs[0]
+    checkpoints = {
+        name: facts | {"training_seed": _listed({each["checkpoints"][name]["training_seed"] for each in of_runs})}
+        if "training_seed" in facts
+        else facts
+        for name, facts in first["checkpoints"].items()
+    }
+    return first | {"seed": _listed({each["seed"] for each in of_runs}), "checkpoints": checkpoints}
+
+
+def _seeds(of_runs: list[dict]) -> list[int]:
+    """Those of the prompt samples, or where only the trainings' differ, of these."""
+    of_prompts = {each["seed"] for each in of_runs}
+    of_training = {
+        facts["training_seed"] for each in of_runs for facts in each["checkpoints"].values() if "training_seed" in facts
+    }
+    return sorted(of_training if len(of_prompts) == 1 < len(of_training) else of_prompts)
 
 
 def _as_text(settings: dict) -> str:

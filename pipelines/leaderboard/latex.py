@@ -85,7 +85,7 @@ def _table(leaderboard: dict, level: str) -> str:
 \smallskip
 \scriptsize
 \setlength{{\tabcolsep}}{{2pt}}
-\resizebox{{\textwidth}}{{!}}{{%
+\resizebox{{\ifdim\width>\textwidth\textwidth\else\width\fi}}{{!}}{{%
 \begin{{tabular}}{{@{{}}l*{{{len(titles)}}}{{r}}@{{}}}}
 \toprule
 {_row(["Method", *map(escape, titles)])}

@@ -22,6 +22,8 @@ from pipelines.tables import COLUMNS, COUNTS, GROUPS, Column
 from pipelines.texts import escape, markdown_table, one_line, percent, text_table
 
 ALPHA = 0.05
+SHOWN_IN_SHORT = 12
+SHOWN = 30  # comparisons; of more the significant ones alone
 MAIN = (("image", "auroc"), ("pixel", "auroc"), ("pixel", "aupro"))
 _SEVERAL = ("low", "high", "spread", "published", "status", "difference")
 
@@ -90,7 +92,7 @@ def _remark_lines(benchmark: dict) -> str:
 
 
 def _differences(leaderboard: dict) -> list[str]:
-    """The significant differences of the main metrics, and what could not be compared."""
+    """The differences of the main metrics, of many the significant ones, and what could not be compared."""
     titles = {(column.group, column.metric): _title(column) for column in COLUMNS}
     main = [
         each
@@ -100,7 +102,7 @@ def _differences(leaderboard: dict) -> list[str]:
     corrected = holm([each["p"] for each in main])
     rows = []
     for each, p in zip(main, corrected):
-        if p <= ALPHA:
+        if p <= ALPHA or len(main) <= SHOWN:
             where = each.get("benchmark") or f"mean of {', '.join(each['benchmarks'])}"
             points = [percent(each[key], signed=True) for key in ("difference", "low", "high")]
             rows.append(
@@ -122,7 +124,10 @@ def _differences(leaderboard: dict) -> list[str]:
         parts.append("No two methods that were run could be compared.")
     else:
         metrics = ", ".join(titles[each] for each in MAIN)
-        found = f"{len(rows)} of {len(main):,} comparisons are" if rows else f"None of {len(main):,} comparisons is"
+        significant = sum(p <= ALPHA for p in corrected)
+        found = f"{significant} of {len(main):,} comparisons are"
+        if not significant:
+            found = f"None of {len(main):,} comparisons is"
         parts.append(
             f"Pairs on exactly the same images, {metrics}. {found} significant at {100 * ALPHA:.0f} % by Holm's "
             "correction for their number; all comparisons, of the other metrics too, are in leaderboard.json."
@@ -252,6 +257,22 @@ def leaderboard_summary(leaderboard: dict, metric: str = "auroc") -> str:
             parts.append("")
     if not parts:
         return f"no {metric} of any benchmark\n"
+    parts += _differences_in_short(leaderboard, metric)
     if untrained := untrained_note(leaderboard):
         parts.append(one_line(untrained))
     return "\n".join([*parts, *legend(parts)]).rstrip()
+
+
+def _differences_in_short(leaderboard: dict, metric: str) -> list[str]:
+    """Lines for a terminal: one metric of pairs of runs on the same images, where these are few."""
+    pairs = leaderboard["overall_comparisons"] or leaderboard["comparisons"]
+    pairs = [each for each in pairs if each["metric"] == metric and each["group"] != "image_plain"]
+    if not 0 < len(pairs) <= SHOWN_IN_SHORT:
+        return []
+    titles = {(column.group, column.metric): _title(column) for column in COLUMNS}
+    lines = [["Same images, A - B in points", "A", "B", "difference", "95 % interval", "p"]]
+    for each in pairs:
+        what = f"{titles[each['group'], metric]}, {each.get('benchmark') or 'mean of ' + str(len(each['benchmarks']))}"
+        difference, low, high = (percent(each[key], signed=True) for key in ("difference", "low", "high"))
+        lines.append([what, each["a"], each["b"], difference, f"[{low}, {high}]", _p(each["p"])])
+    return [*text_table(lines), ""]

@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.leaderboard.page import leaderboard_page
 from tests.e2e.made_up_page import BENCHMARKS, BOARD, ELSEWHERE, HOSTILE, PUBLISHED, REMARK, RUNS, make_details
+from tests.e2e.opened_pages import opened_pages
 
 sync_api = pytest.importorskip(
     "playwright.sync_api",
@@ -23,25 +24,8 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, address):
-    """Opens the page; at the end nothing may have been fetched or gone wrong in any that was opened."""
-    contexts, troubles, requests = [], [], []
-
-    def open_it(view="", width=1440, height=900, **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(address + view)
-        return page
-
-    yield open_it
-    title = {page.title() for context in contexts for page in context.pages}
-    for context in contexts:
-        context.close()
-    assert troubles == []
-    assert {url.split("#")[0] for url in requests if not url.startswith("data:")} == {address}
-    assert title == {"Leaderboard of zero-shot anomaly detection"}  # no name from outside ran as a programme
+    with opened_pages(browser, address, "Leaderboard of zero-shot anomaly detection") as open_it:
+        yield open_it
 
 
 def view_of(page):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.report.build import report
+from tests.e2e.opened_pages import opened_pages
 from tests.one_process import one_process
 from tests.pipelines.report.made_up_run import HOSTILE, frame_of, made_up_rows, write_run
 
@@ -37,26 +38,9 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, made):
-    """Opens the page; at the end nothing but the report's own files was asked for, and nothing went wrong."""
-    contexts, troubles, requests = [], [], []
-
-    def open_it(view="", width=1440, height=900, **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto((made[0] / "report.html").as_uri() + view)
-        return page
-
-    yield open_it
-    title = {page.title() for context in contexts for page in context.pages}
-    for context in contexts:
-        context.close()
-    assert troubles == []
-    home = made[0].as_uri()
-    assert all(url.startswith(home) for url in requests if not url.startswith("data:"))
-    assert title == {"Report of suspicious images"}  # no name from outside ran as a programme
+    address = (made[0] / "report.html").as_uri()
+    with opened_pages(browser, address, "Report of suspicious images", reads_its_folder=True) as open_it:
+        yield open_it
 
 
 def keys(page):

@@ -46,8 +46,8 @@ class Page(HTMLParser):
     def data(self, name):
         return json.loads(next(text for _, attributes, text in self.texts if attributes.get("id") == name))
 
-    def policy(self):
-        """Its Content-Security-Policy: directive -> what is allowed."""
+    def rules(self):
+        """Of its Content-Security-Policy: directive -> what is allowed."""
         policy = next(each["content"] for tag, each in self.tags if each.get("http-equiv") == "Content-Security-Policy")
         return dict(rule.split(" ", 1) for rule in policy.split("; "))
 

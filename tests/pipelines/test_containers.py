@@ -1,26 +1,16 @@
 """Images in tar and Parquet files as other programs write them, listed and read again."""
 
-import io
-import tarfile
-
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.containers import is_container, is_data, places_in, read_images
+from tests.files import write_tar
 from zsad_core.errors import UsageError
 from zsad_core.images import ImageError, is_image_name
 
 IMAGES = {f"a/{number}.png": bytes([number]) * (50 + number) for number in range(7)}
-
-
-def write_tar(path, files, mode="w"):
-    with tarfile.open(path, mode) as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
 
 
 def read(folder, file, places, column="image"):

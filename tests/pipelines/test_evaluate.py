@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
 import os
 import shutil
 from pathlib import Path
@@ -18,7 +17,7 @@ from pipelines import engine, shards, storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
 from tests.drawn_source import draw_mvtec
-from tests.pictures import square
+from tests.pictures import encoded, square
 from tests.plain_check import differences, tables_from_files
 from zsad_core import map_codec
 from zsad_core.benchmarks.table import own_benchmark
@@ -192,7 +191,7 @@ def test_models_and_batches_are_found_from_the_gpus(
 
 def test_another_run_in_the_folder_is_refused(packed, run, settings):
     before = files_below(run, ".")
-    with pytest.raises(ZsadError, match=r"holds another run(.|\n)*settings.seed: 0 \| 5"):
+    with pytest.raises(ZsadError, match=r"holds another run(.|\n)*seed: 0 \| 5"):
         evaluate(packed, run, dataclasses.replace(settings, seed=5), [settings.checkpoint])
     assert files_below(run, ".") == before
 
@@ -240,14 +239,11 @@ def sha256_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def encoded(mode, size=(60, 40), kind="PNG", **options):
+def noise(mode, size=(60, 40), kind="PNG", **options):
     pixels = np.random.default_rng(3).integers(0, 255, (size[1], size[0], 4), dtype=np.uint8)
-    image = Image.fromarray(pixels, "RGBA")
-    file = io.BytesIO()
     deep = mode == "I;16"
-    image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257) if deep else image.convert(mode)
-    image.save(file, kind, **options)
-    return file.getvalue()
+    image = pixels[..., 0].astype(np.uint16) * 257 if deep else Image.fromarray(pixels, "RGBA").convert(mode)
+    return encoded(image, kind, **options)
 
 
 def test_bad_samples_become_rows_that_say_why(settings, without_ray, tmp_path):
@@ -257,17 +253,17 @@ def test_bad_samples_become_rows_that_say_why(settings, without_ray, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, content in {
-        "grey16.png": encoded("I;16"), "palette.png": encoded("P"), "grey.png": encoded("L"), "rgba.png": encoded("RGBA"),
-        "cmyk.jpg": encoded("CMYK", kind="JPEG"), "turned.jpg": encoded("RGB", kind="JPEG", exif=exif),
-        "empty.png": b"", "truncated.png": encoded("RGB")[:900], "text.png": b"not an image",
+        "grey16.png": noise("I;16"), "palette.png": noise("P"), "grey.png": noise("L"), "rgba.png": noise("RGBA"),
+        "cmyk.jpg": noise("CMYK", kind="JPEG"), "turned.jpg": noise("RGB", kind="JPEG", exif=exif),
+        "empty.png": b"", "truncated.png": noise("RGB")[:900], "text.png": b"not an image",
     }.items():  # fmt: skip
         (good / name).write_bytes(content)
     (good / "folder.png").mkdir()
     masks = source / "pill" / "ground_truth" / "crack"
-    (crack / "nomask.png").write_bytes(encoded("RGB"))
-    (crack / "black.png").write_bytes(encoded("RGB"))
+    (crack / "nomask.png").write_bytes(noise("RGB"))
+    (crack / "black.png").write_bytes(noise("RGB"))
     (masks / "black_mask.png").write_bytes(black((60, 40)))
-    (crack / "othersize.png").write_bytes(encoded("RGB"))
+    (crack / "othersize.png").write_bytes(noise("RGB"))
     (masks / "othersize_mask.png").write_bytes(black((30, 40)))
     good_masks = source / "pill" / "ground_truth" / "good"
     good_masks.mkdir()
@@ -302,9 +298,7 @@ def test_bad_samples_become_rows_that_say_why(settings, without_ray, tmp_path):
 
 
 def black(size, grey=0):
-    file = io.BytesIO()
-    Image.new("L", size, grey).save(file, "PNG")
-    return file.getvalue()
+    return encoded(Image.new("L", size, grey))
 
 
 def spoil_one_image(folder):
@@ -314,7 +308,7 @@ def spoil_one_image(folder):
         rows = shards.read_shard(f"{folder}/{file['name']}").to_pylist()
         for row in rows:
             if row["key"].endswith("good/001.png"):
-                row["image"] = encoded("RGB", (60, 60))
+                row["image"] = noise("RGB", (60, 60))
                 manifest["files"][position] = shards.write_shard(f"{folder}/{file['name']}", rows)
     storage.write_json(f"{folder}/manifest.json", manifest)
 
@@ -323,7 +317,7 @@ def test_a_shard_without_any_good_image(without_ray, tmp_path):
     good = tmp_path / "source" / "pill" / "test" / "good"
     good.mkdir(parents=True)
     for number in range(4):
-        (good / f"{number}.png").write_bytes(b"nothing" if number < 2 else encoded("RGB"))
+        (good / f"{number}.png").write_bytes(b"nothing" if number < 2 else noise("RGB"))
     pack(own_benchmark("bad"), str(tmp_path / "source"), str(tmp_path / "shards"), shard_size=2)
     results = evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), QUICK, [], actors=1)
     pill = results["benchmarks"]["bad"]["categories"]["pill"]

@@ -6,60 +6,22 @@ import json
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from pipelines.pack import pack
 from pipelines.shards import find_manifests
-from zsad_core.benchmarks.table import benchmark, own_benchmark
+from tests.files import write
+from tests.pipelines.made_up_source import SWEETS, cookies, mask, packed, packed_rows, photo
+from zsad_core.benchmarks.table import benchmark
 from zsad_core.errors import ZsadError
 
-RNG = np.random.default_rng(3)
 pytestmark = pytest.mark.usefixtures("without_ray")
-
-
-def png(pixels, **options):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", **options)
-    return file.getvalue()
-
-
-def photo(height=12, width=16):
-    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def mask(height=12, width=16, value=255):
-    pixels = np.zeros((height, width), np.uint8)
-    pixels[2:5, 3:9] = value
-    return png(pixels)
-
-
-def write(root, files):
-    for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
-    return str(root)
-
-
-def cookies(good=3, cracked=2):
-    """A sound source in MVTec-AD's layout."""
-    files = {f"cookie/test/good/{n:03d}.png": png(photo()) for n in range(good)}
-    files |= {f"cookie/test/crack/{n:03d}.png": png(photo()) for n in range(cracked)}
-    return files | {f"cookie/ground_truth/crack/{n:03d}_mask.png": mask() for n in range(cracked)}
-
-
-def packed_rows(root, name):
-    """All rows of a packed benchmark, read by plain pandas, by key."""
-    paths = sorted((root / name).glob("*.parquet"))
-    frame = pd.concat([pd.read_parquet(path) for path in paths]).astype(object).set_index("key")
-    return frame.where(frame.notna(), None)
 
 
 def test_every_image_is_packed_as_it_was(tmp_path):
     files = cookies()
-    source = write(tmp_path / "source", files | {"cookie/train/good/000.png": png(photo())})
-    manifest = pack(own_benchmark("sweets"), source, str(tmp_path / "shards"), shard_size=2)
+    manifest = packed(tmp_path, files | {"cookie/train/good/000.png": photo()}, shard_size=2)
     rows = packed_rows(tmp_path / "shards", "sweets")
     images = sorted(path for path in files if "/test/" in path)
     assert rows.index.tolist() == images
@@ -88,7 +50,7 @@ def test_every_image_is_packed_as_it_was(tmp_path):
 
 
 def test_the_manifest_of_own_data(tmp_path):
-    manifest = pack(own_benchmark("sweets"), write(tmp_path / "a", cookies()), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, cookies())
     described = {
         key: manifest[key] for key in ("benchmark", "split", "domain", "levels", "auxiliary", "mask_threshold")
     }
@@ -119,7 +81,7 @@ def test_the_manifest_of_own_data(tmp_path):
 def test_the_same_source_gives_the_same_bytes(tmp_path):
     source = write(tmp_path / "source", cookies())
     for root in ("one", "two"):
-        pack(own_benchmark("sweets"), source, str(tmp_path / root), shard_size=2)
+        pack(SWEETS, source, str(tmp_path / root), shard_size=2)
     names = sorted(path.name for path in (tmp_path / "one/sweets").iterdir())
     assert len(names) == 4 and names == sorted(path.name for path in (tmp_path / "two/sweets").iterdir())
     for name in names:
@@ -128,7 +90,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path):
 
 def test_own_data_without_masks_has_image_level_only(tmp_path):
     files = {path: content for path, content in cookies().items() if "ground_truth" not in path}
-    manifest = pack(own_benchmark("sweets"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, files)
     assert (manifest["levels"], manifest["mask_threshold"], manifest["warnings"]) == (["image"], None, [])
 
 
@@ -142,7 +104,7 @@ def test_bad_images_are_rows_that_say_why(tmp_path):
     }
     source = write(tmp_path / "source", files | bad | {"cookie/test/good/folder.png/inner.png": whole})
     (tmp_path / "source/cookie/test/good/dead.png").symlink_to("nowhere.png")
-    manifest = pack(own_benchmark("sweets"), source, str(tmp_path / "shards"))
+    manifest = pack(SWEETS, source, str(tmp_path / "shards"))
     rows = packed_rows(tmp_path / "shards", "sweets")
     reasons = {
         "empty": "empty file",
@@ -167,8 +129,8 @@ def test_bad_images_are_rows_that_say_why(tmp_path):
 
 def test_bad_masks_leave_their_images_usable(tmp_path):
     names = ["size", "black", "empty", "cut", "none", "grey", "fine"]
-    files = {"cookie/test/good/000.png": png(photo())}
-    files |= {f"cookie/test/crack/{name}.png": png(photo()) for name in names}
+    files = {"cookie/test/good/000.png": photo()}
+    files |= {f"cookie/test/crack/{name}.png": photo() for name in names}
     folder = "cookie/ground_truth/crack"
     files |= {
         f"{folder}/size_mask.png": mask(16, 12),
@@ -178,7 +140,7 @@ def test_bad_masks_leave_their_images_usable(tmp_path):
         f"{folder}/grey_mask.png": mask(value=128),
         f"{folder}/fine_mask.png": mask(value=129),
     }
-    manifest = pack(own_benchmark("sweets"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, files)
     rows = packed_rows(tmp_path / "shards", "sweets")
     reasons = {
         "size": "mask is 12 x 16, the image 16 x 12",
@@ -201,12 +163,12 @@ def test_sizes_are_those_of_the_upright_image(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     files = {
-        "cookie/test/crack/0.png": png(photo(12, 16), exif=exif),
+        "cookie/test/crack/0.png": photo(12, 16, exif=exif),
         "cookie/ground_truth/crack/0_mask.png": mask(16, 12),
-        "cookie/test/crack/1.png": png(photo(12, 16), exif=exif),
+        "cookie/test/crack/1.png": photo(12, 16, exif=exif),
         "cookie/ground_truth/crack/1_mask.png": mask(12, 16),
     }
-    pack(own_benchmark("sweets"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    packed(tmp_path, files)
     rows = packed_rows(tmp_path / "shards", "sweets")
     assert rows["height"].tolist() == [16, 16] and rows["width"].tolist() == [12, 12]
     assert rows["mask_error"].tolist() == [None, "mask is 16 x 12, the image 12 x 16"]
@@ -214,7 +176,7 @@ def test_sizes_are_those_of_the_upright_image(tmp_path):
 
 def test_many_bad_files_are_counted_where_they_are_not_listed(tmp_path):
     bad = {f"cookie/test/good/bad{n:02d}.png": b"" for n in range(30)}
-    manifest = pack(own_benchmark("sweets"), write(tmp_path / "source", cookies() | bad), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, cookies() | bad)
     assert len(manifest["warnings"]) == 21 and manifest["warnings"][-1] == "and 10 more files that cannot be used"
 
 
@@ -225,7 +187,7 @@ def test_files_that_are_not_packed(tmp_path):
         "cookie/test/good/Thumbs.db": b"x",
         "__MACOSX/cookie/test/good/._000.png": b"x",
     }
-    manifest = pack(own_benchmark("sweets"), write(tmp_path / "source", cookies() | others), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, cookies() | others)
     assert len(packed_rows(tmp_path / "shards", "sweets")) == 5
     (warning,) = manifest["warnings"]
     assert warning.endswith("are not read: 1 (cookie/test/good/003.heic)")
@@ -233,11 +195,11 @@ def test_files_that_are_not_packed(tmp_path):
 
 def headct(images=200):
     labels = "id, hemorrhage\n" + "".join(f"{n},{int(n < 100)}\n" for n in range(200))
-    return {"labels.csv": labels.encode()} | {f"head_ct/{n:03d}.png": png(photo(4, 5)) for n in range(images)}
+    return {"labels.csv": labels.encode()} | {f"head_ct/{n:03d}.png": photo(4, 5) for n in range(images)}
 
 
 def test_a_complete_benchmark(tmp_path):
-    manifest = pack(benchmark("HeadCT"), write(tmp_path / "source", headct()), str(tmp_path / "shards"), strict=True)
+    manifest = packed(tmp_path, headct(), benchmark("HeadCT"), strict=True)
     assert manifest["complete"] and manifest["warnings"] == [] and len(manifest["files"]) == 4
     assert (manifest["auxiliary"], manifest["domain"], manifest["levels"]) == ("VisA", "medical", ["image"])
     category = manifest["categories"]["head ct"]
@@ -245,8 +207,8 @@ def test_a_complete_benchmark(tmp_path):
 
 
 def test_a_partial_benchmark_is_packed_with_a_warning_or_refused(tmp_path):
-    files = {f"grid/test/good/{n}.png": png(photo()) for n in range(3)}
-    files |= {"grid/test/bent/0.png": png(photo()), "grid/ground_truth/bent/0_mask.png": mask()}
+    files = {f"grid/test/good/{n}.png": photo() for n in range(3)}
+    files |= {"grid/test/bent/0.png": photo(), "grid/ground_truth/bent/0_mask.png": mask()}
     source = write(tmp_path / "source", files)
     absent = "bottle cable capsule carpet hazelnut leather metal_nut pill screw tile toothbrush transistor wood zipper"
     expected = [
@@ -262,8 +224,8 @@ def test_a_partial_benchmark_is_packed_with_a_warning_or_refused(tmp_path):
 
 
 def test_an_excess_copy_is_warned_of(tmp_path):
-    files = headct() | {"head_ct/200.png": png(photo(4, 5))}
-    manifest = pack(benchmark("HeadCT"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    files = headct() | {"head_ct/200.png": photo(4, 5)}
+    manifest = packed(tmp_path, files, benchmark("HeadCT"))
     assert manifest["warnings"] == [
         "head ct: expected 100 normal and 100 anomalous test images, found 100 and 100, and 1 without a label"
     ]
@@ -271,7 +233,7 @@ def test_an_excess_copy_is_warned_of(tmp_path):
 
 
 def test_listed_images_that_are_missing(tmp_path):
-    manifest = pack(benchmark("HeadCT"), write(tmp_path / "source", headct(198)), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, headct(198), benchmark("HeadCT"))
     rows = packed_rows(tmp_path / "shards", "HeadCT")
     assert len(rows) == 200 and rows["error"].notna().sum() == 2
     assert "found 98 and 100" in manifest["warnings"][0] and len(manifest["warnings"]) == 3
@@ -287,9 +249,9 @@ def curated(entries):
 
 
 def test_curated_copies_have_masks_of_0_and_more(tmp_path):
-    files = {"a.png": png(photo()), "b.png": png(photo()), "a_mask.png": mask(value=1), "b_mask.png": mask()}
+    files = {"a.png": photo(), "b.png": photo(), "a_mask.png": mask(value=1), "b_mask.png": mask()}
     files |= curated([("a.png", "a_mask.png", 1), ("b.png", "b_mask.png", 0)])
-    manifest = pack(benchmark("VisA"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, files, benchmark("VisA"))
     rows = packed_rows(tmp_path / "shards", "VisA")
     assert (manifest["layout"], manifest["mask_threshold"]) == ("curated", 0)
     assert rows.loc["a.png", "mask_error"] is None and rows.loc["a.png", "mask"] is not None
@@ -297,19 +259,19 @@ def test_curated_copies_have_masks_of_0_and_more(tmp_path):
 
 
 def test_two_samples_of_one_key_are_refused(tmp_path):
-    files = {"a.png": png(photo())} | curated([("a.png", "", 0), ("a.png", "", 1)])
+    files = {"a.png": photo()} | curated([("a.png", "", 0), ("a.png", "", 1)])
     places = "two samples of the key a.png: meta.json: test, candle, entry 1 and meta.json: test, candle, entry 2"
     with pytest.raises(ZsadError, match=places):
-        pack(benchmark("VisA"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+        packed(tmp_path, files, benchmark("VisA"))
     assert not (tmp_path / "shards").exists()
 
 
 def test_nothing_to_pack_is_refused(tmp_path):
     source = write(tmp_path / "source", {"readme.txt": b"nothing"})
     with pytest.raises(ZsadError, match=f"^{source}: sweets: no images found there. Looked for <category>/test"):
-        pack(own_benchmark("sweets"), source, str(tmp_path / "shards"))
+        pack(SWEETS, source, str(tmp_path / "shards"))
     with pytest.raises(ZsadError, match="no such directory"):
-        pack(own_benchmark("sweets"), str(tmp_path / "nowhere"), str(tmp_path / "shards"))
+        pack(SWEETS, str(tmp_path / "nowhere"), str(tmp_path / "shards"))
     listed = write(tmp_path / "listed", curated([("a.png", "", 0), ("b.png", "", 0)]))
     with pytest.raises(ZsadError, match="none of the 2 listed images is there .first: a.png: listed, but"):
         pack(benchmark("VisA"), listed, str(tmp_path / "shards"))
@@ -321,16 +283,16 @@ def test_nothing_to_pack_is_refused(tmp_path):
 
 def test_a_category_that_is_not_in_the_table_is_refused(tmp_path):
     with pytest.raises(ZsadError, match="cookie is no category of MVTec-AD"):
-        pack(benchmark("MVTec-AD"), write(tmp_path / "source", cookies()), str(tmp_path / "shards"))
+        packed(tmp_path, cookies(), benchmark("MVTec-AD"))
 
 
 def test_a_finished_pack_is_kept_unless_told_otherwise(tmp_path):
     source, shards = write(tmp_path / "source", cookies()), str(tmp_path / "shards")
-    pack(own_benchmark("sweets"), source, shards, shard_size=1)
+    pack(SWEETS, source, shards, shard_size=1)
     with pytest.raises(ZsadError, match="sweets: holds a finished pack; .*--overwrite"):
-        pack(own_benchmark("sweets"), source, shards)
+        pack(SWEETS, source, shards)
     assert len(list((tmp_path / "shards/sweets").glob("*.parquet"))) == 5
-    pack(own_benchmark("sweets"), source, shards, overwrite=True)
+    pack(SWEETS, source, shards, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "shards/sweets").iterdir()) == [
         "manifest.json",
         "test-00000-of-00001.parquet",
@@ -341,7 +303,7 @@ def test_what_an_interrupted_pack_left_is_removed(tmp_path):
     folder = tmp_path / "shards/sweets"
     left = {"test-00007-of-00009.parquet": b"", ".test-00001-of-00009.parquet.0f.tmp": b"", "notes.txt": b"mine"}
     write(folder, left)
-    pack(own_benchmark("sweets"), write(tmp_path / "source", cookies()), str(tmp_path / "shards"))
+    packed(tmp_path, cookies())
     assert sorted(path.name for path in folder.iterdir()) == [
         "manifest.json",
         "notes.txt",
@@ -354,13 +316,13 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards/sweets").write_text("a file in the way")
     with pytest.raises(ZsadError, match="shards/sweets: a file where the folder of the shards is to be"):
-        pack(own_benchmark("sweets"), source, str(tmp_path / "shards"))
+        pack(SWEETS, source, str(tmp_path / "shards"))
     with pytest.raises(ZsadError, match="^[^\n]*shards/sweets: a file where the folder of the shards is to be[^\n]*$"):
-        pack(own_benchmark("sweets"), source, str(tmp_path / "shards/sweets"))
+        pack(SWEETS, source, str(tmp_path / "shards/sweets"))
 
 
 def test_sources_and_shards_may_be_uris(tmp_path):
     write(tmp_path / "source", cookies())
-    pack(own_benchmark("sweets"), f"file://{tmp_path}/source", f"file://{tmp_path}/shards/")
+    pack(SWEETS, f"file://{tmp_path}/source", f"file://{tmp_path}/shards/")
     shutil.rmtree(tmp_path / "source")
     assert len(packed_rows(tmp_path / "shards", "sweets")) == 5

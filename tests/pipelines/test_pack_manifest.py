@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from pipelines.pack import pack
-from tests.pipelines.test_pack import cookies, mask, packed_rows, photo, png, write
-from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
+from tests.pipelines.made_up_source import cookies, mask, packed, packed_rows, photo
+from zsad_core.benchmarks.table import benchmark, benchmark_from_toml
 from zsad_core.errors import ZsadError
 
 pytestmark = pytest.mark.usefixtures("without_ray")
@@ -16,7 +15,7 @@ def test_files_with_the_same_bytes_are_a_remark(tmp_path):
     files = cookies(good=4)
     files["cookie/test/good/003.png"] = files["cookie/test/good/002.png"] = files["cookie/test/good/000.png"]
     files |= {"cookie/test/good/empty.png": b"", "cookie/test/good/empty-too.png": b""}  # no image, so not equal ones
-    manifest = pack(own_benchmark("sweets"), write(tmp_path / "source", files), str(tmp_path / "shards"), shard_size=2)
+    manifest = packed(tmp_path, files, shard_size=2)
     good = "cookie/test/good/00"
     assert manifest["duplicates"] == 2
     assert manifest["warnings"][2:] == [
@@ -27,8 +26,7 @@ def test_files_with_the_same_bytes_are_a_remark(tmp_path):
 def test_equal_files_neither_make_a_pack_incomplete_nor_are_refused(tmp_path):
     files = cookies()
     files["cookie/test/crack/000.png"] = files["cookie/test/good/000.png"]
-    source = write(tmp_path / "source", files)
-    manifest = pack(own_benchmark("sweets"), source, str(tmp_path / "shards"), strict=True)
+    manifest = packed(tmp_path, files, strict=True)
     assert manifest["complete"] and manifest["duplicates"] == 1
     one, two = "cookie/test/crack/000.png", "cookie/test/good/000.png"
     assert manifest["warnings"] == [
@@ -38,10 +36,9 @@ def test_equal_files_neither_make_a_pack_incomplete_nor_are_refused(tmp_path):
 
 
 def test_ksdd2_from_its_owners(tmp_path):
-    files = {f"test/{n}.png": png(photo()) for n in range(4)}
+    files = {f"test/{n}.png": photo() for n in range(4)}
     files |= {"test/0_GT.png": mask(), "test/1_GT.png": mask(value=0), "test/2_GT.png": mask()[:50]}
-    source = write(tmp_path / "source", files)
-    manifest = pack(benchmark("KSDD2"), source, str(tmp_path / "shards"))
+    manifest = packed(tmp_path, files, benchmark("KSDD2"))
     rows = packed_rows(tmp_path / "shards", "KSDD2")
     assert rows["label"].tolist() == [1, 0, None, None] and rows["error"].isna().all()
     assert rows["mask"].notna().tolist() == [True, True, False, False]
@@ -53,20 +50,20 @@ def test_ksdd2_from_its_owners(tmp_path):
         "Metal: expected 356 normal and 356 anomalous test images, found 1 and 1, and 2 without a label"
     )
     with pytest.raises(ZsadError, match="(?s)refused by --strict, nothing was written:.*expected 356.*owners' copy"):
-        pack(benchmark("KSDD2"), source, str(tmp_path / "strict"), strict=True)
+        packed(tmp_path / "strict", files, benchmark("KSDD2"), strict=True)
 
 
 def test_a_curated_copy_of_ksdd2_is_what_the_counts_hold_on(tmp_path):
     rows = [{"img_path": "a.png", "mask_path": "", "anomaly": 0}]
-    files = {"a.png": png(photo()), "meta.json": json.dumps({"test": {"Metal": rows}}).encode()}
-    manifest = pack(benchmark("KSDD2"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    files = {"a.png": photo(), "meta.json": json.dumps({"test": {"Metal": rows}}).encode()}
+    manifest = packed(tmp_path, files, benchmark("KSDD2"))
     assert not any("curated copy only" in line for line in manifest["warnings"])
 
 
 def test_dagm_says_what_it_leaves_out(tmp_path):
-    files = {f"Class{n}/Test/0001.PNG": png(photo()) for n in (1, 6)}
+    files = {f"Class{n}/Test/0001.PNG": photo() for n in (1, 6)}
     files["Class1/Test/Label/Labels.txt"] = b"1\n1 0 0001.PNG 0 0\n"
-    manifest = pack(benchmark("DAGM"), write(tmp_path / "source", files), str(tmp_path / "shards"))
+    manifest = packed(tmp_path, files, benchmark("DAGM"))
     assert len(packed_rows(tmp_path / "shards", "DAGM")) == 1
     assert (
         "image files left out, in folders that are no part of DAGM (Class6, Class9, Class10): 1" in manifest["warnings"]
@@ -84,8 +81,8 @@ categories.cookie = {name = "biscuit", prompt = "round biscuit", small_defect = 
 categories.cake = {test_normal = 1, test_anomalous = 1}
 categories.bread = {}
 """
-    source = write(tmp_path / "source", cookies(3, 2) | {"cake/test/good/0.png": png(photo())})
-    manifest = pack(benchmark_from_toml(text, "sweets.toml"), source, str(tmp_path / "shards"))
+    files = cookies(3, 2) | {"cake/test/good/0.png": photo()}
+    manifest = packed(tmp_path, files, benchmark_from_toml(text, "sweets.toml"))
     assert manifest["warnings"] == [
         "cake: expected 1 normal and 1 anomalous test images, found 1 and 0",
         "no test images of 1 of 3 categories: bread",

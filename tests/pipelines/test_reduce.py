@@ -7,22 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from scipy import stats
 from scipy.special import logit
 
 from pipelines.leaderboard.build import leaderboard
 from pipelines.predictions import (
-    PREDICTION_SCHEMA,
-    origin_of,
     prediction_uri,
-    read_predictions,
-    write_predictions,
 )
 from pipelines.reduce import reduce
 from tests.made_up_predictions import H, W, made_up_run, sample, write_run
-from tests.pipelines.test_tables import SETTINGS
+from tests.made_up_results import SETTINGS
+from tests.run_files import change_run, rewrite
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import encode
 
@@ -52,18 +48,6 @@ def copied(run, tmp_path):
 
 def outputs(folder):
     return {name: (folder / "metrics" / name).read_bytes() for name in ("results.json", "table.csv", "table.md")}
-
-
-def change_run(folder, change):
-    content = json.loads((folder / "run.json").read_text())
-    change(content)
-    (folder / "run.json").write_text(json.dumps(content))
-
-
-def rewrite(uri, change):
-    rows = read_predictions(uri).to_pylist()
-    change(rows)
-    write_predictions(uri, pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA), origin_of(uri))
 
 
 def test_everything_equals_plain_pandas_and_sklearn(run, plain_check, capsys):

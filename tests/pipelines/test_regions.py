@@ -12,8 +12,8 @@ import pytest
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, read_predictions
 from pipelines.regions import REGIONS_SCHEMA, find_regions
 from tests.made_up_predictions import write_run
-from tests.pipelines.test_reduce import change_run, rewrite
-from tests.zsad_core.test_regions import brute_force
+from tests.plain_regions import brute_force
+from tests.run_files import change_run, rewrite
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import encode
 

@@ -1,6 +1,7 @@
 """run.json guards its folder; checkpoints go to the targets that the protocol names."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import safetensors.numpy
 
 from pipelines.routes import route_checkpoints
 from pipelines.runs import open_run, read_run
+from tests.run_files import change_run
 from zsad_core.errors import UsageError, ZsadError
+from zsad_core.methods import shipped_checkpoint
 
 SETTINGS = {"seed": 0, "image_size": 128}
 FILE = {"name": "test-00000-of-00001.parquet", "rows": 3, "sha256": "aa"}
@@ -40,7 +43,7 @@ def test_another_run_in_the_folder_is_refused_with_what_differs(tmp_path):
         open_run(run, SETTINGS | {"seed": 1}, BENCHMARKS, "shards")
     with pytest.raises(ZsadError, match=r"benchmarks.HeadCT.files: not the same files"):
         open_run(run, SETTINGS, {"HeadCT": BENCHMARKS["HeadCT"] | {"files": []}}, "shards")
-    with pytest.raises(ZsadError, match=r"benchmarks.Br35H: None \| "):
+    with pytest.raises(ZsadError, match=r"a run of HeadCT, and this call is for HeadCT, Br35H; .*zsad leaderboard"):
         open_run(run, SETTINGS, BENCHMARKS | {"Br35H": {"levels": ["image"]}}, "shards")
 
 
@@ -60,9 +63,7 @@ def test_a_file_is_no_run_and_hidden_files_do_not_matter(tmp_path):
 
 def test_other_software_is_told(tmp_path):
     assert open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards") == []
-    content = json.loads((tmp_path / "run.json").read_text())
-    content["versions"]["torch"] = "1.0"
-    (tmp_path / "run.json").write_text(json.dumps(content))
+    change_run(tmp_path, lambda content: content["versions"].update(torch="1.0"))
     (changed,) = open_run(str(tmp_path), SETTINGS, BENCHMARKS, "shards")
     assert changed.startswith("torch: 1.0 | ")
 
@@ -124,6 +125,15 @@ def test_a_file_name_may_hold_an_equals_sign():
     file = "s3://bucket/lr=1e-3/x.pth"
     assert route_checkpoints([file], {"cookies": None})[0] == {file: file}
     assert route_checkpoints([f"visa={file}"], {"HeadCT": "VisA"})[0] == {"VisA": file}
+
+
+def test_a_trainings_folder_stands_for_its_checkpoint(tmp_path):
+    (tmp_path / "nothing").mkdir()
+    shutil.copy(shipped_checkpoint("bayes-pfl"), tmp_path / "checkpoint.safetensors")
+    file = str(tmp_path / "checkpoint.safetensors")
+    assert route_checkpoints([str(tmp_path)], {"HeadCT": "VisA"}) == ({"DrawnWorld": file}, {"HeadCT": "DrawnWorld"})
+    with pytest.raises(UsageError, match="a folder without a checkpoint.safetensors; name a file"):
+        route_checkpoints([str(tmp_path / "nothing")], {"HeadCT": "VisA"})
 
 
 @pytest.mark.parametrize("options", [["random"], ["VisA=random"]])

@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,10 @@ from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.originals import origin_of_run, original_images
 from pipelines.score import score
+from tests.files import write, write_tar
 from tests.hand_packed import rows_of, write_packed
 from tests.object_store import BUCKET
-from tests.pictures import square
+from tests.pictures import encoded, square
 from zsad_core import map_codec
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.scoring import Scorer
@@ -41,21 +41,6 @@ def images():
 def folder(images, tmp_path):
     write(tmp_path / "archive", images)
     return tmp_path / "archive"
-
-
-def write(folder, files):
-    for name, content in files.items():
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def write_tar(path, files):
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
 
 
 def quick(source, run, settings=QUICK, **options):
@@ -238,12 +223,8 @@ def test_tiles_are_scored_as_images_and_put_together(tmp_path):
     """Each tile by the scorer alone; the image's score is that of the most suspicious one."""
     image = np.asarray(Image.open(io.BytesIO(rows_of("drawn", "wood", 0, 1, size=300)[0]["image"])).convert("RGB"))
     image = np.concatenate([image, image[:, ::-1]], axis=1)[:200]
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    write(
-        tmp_path / "archive",
-        {"wood/wide.png": file.getvalue(), "wood/small.png": rows_of("d", "wood", 1, 0)[0]["image"]},
-    )
+    small = rows_of("d", "wood", 1, 0)[0]["image"]
+    write(tmp_path / "archive", {"wood/wide.png": encoded(image), "wood/small.png": small})
     quick(tmp_path / "archive", tmp_path / "run", dataclasses.replace(QUICK, map_size=32), tile=100)
     row = frame_of(tmp_path / "run").loc["wood/wide.png"]
     tiling = tiling_of(200, 600, 100, 0.25, 32)
@@ -258,6 +239,6 @@ def test_tiles_are_scored_as_images_and_put_together(tmp_path):
     expected = assembled([scores.codes[0] for scores in alone], tiling, 0.25)
     assert np.array_equal(map_codec.decode(row["anomaly_map"], 64, 192), expected)
 
-    small = frame_of(tmp_path / "run").loc["wood/small.png"]
-    whole = scorer.score(square((tmp_path / "archive/wood/small.png").read_bytes(), 64)[None], [""], [""], [False])
-    assert (small["score"], small["map_height"]) == (whole.score[0], 32)
+    small_row = frame_of(tmp_path / "run").loc["wood/small.png"]
+    whole = scorer.score(square(small, 64)[None], [""], [""], [False])
+    assert (small_row["score"], small_row["map_height"]) == (whole.score[0], 32)

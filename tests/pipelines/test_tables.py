@@ -5,18 +5,7 @@ import io
 import pandas as pd
 
 from pipelines.tables import summary_table, table_csv, table_markdown
-
-IMAGE, PIXEL = ("auroc", "ap", "f1_max"), ("auroc", "ap", "f1_max", "aupro", "aupro_200")
-
-SETTINGS = {
-    "method": "bayes-pfl",
-    "backbone": "ViT-L-14-336:openai",
-    "image_size": 518,
-    "samples": 10,
-    "seed": 0,
-    "precision": "fp32",
-    "checkpoints": {"VisA": {"file": "a_b.pth"}, "other.pth": {"file": "other.pth"}},
-}
+from tests.made_up_results import IMAGE, PIXEL, SETTINGS
 
 
 def cells(metrics, value, low=None, high=None, **more):

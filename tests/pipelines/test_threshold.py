@@ -14,8 +14,8 @@ from pipelines import engine
 from pipelines.predictions import prediction_uri
 from pipelines.threshold import threshold, threshold_table
 from tests.made_up_predictions import H, W, write_run
-from tests.pipelines.test_reduce import change_run, rewrite
-from tests.pipelines.test_tables import SETTINGS
+from tests.made_up_results import SETTINGS
+from tests.run_files import change_run, rewrite
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.map_codec import encode
 

@@ -1,7 +1,6 @@
 """Every bad file shows up in one report, each with its place; a sound source and sound shards have an empty one."""
 
 import hashlib
-import io
 import json
 
 import numpy as np
@@ -14,6 +13,7 @@ from pipelines.pack import pack
 from pipelines.shards import SHARD_SCHEMA
 from pipelines.validate import validate
 from tests.drawn_source import draw_mvtec
+from tests.pictures import encoded
 from zsad_core.benchmarks.table import benchmark, benchmark_from_toml, own_benchmark
 from zsad_core.errors import UsageError, ZsadError
 
@@ -98,9 +98,7 @@ def change_rows(path, change):
 
 
 def png(height, width, value=0):
-    file = io.BytesIO()
-    Image.fromarray(np.full((height, width), value, np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    return encoded(np.full((height, width), value, np.uint8))
 
 
 def test_every_bad_row_of_a_shard(shards):

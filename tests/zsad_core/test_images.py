@@ -15,19 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from tests.pictures import encoded
 from zsad_core import images
 from zsad_core.errors import ZsadError
-from zsad_core.images import ImageError, decode_image, decode_mask, encode_mask, image_pixels, mask_pixels
+from zsad_core.images import ImageError, decode_image, decode_mask, encode_mask, mask_pixels
+from zsad_core.tiling import Tiling, tile_pixels
 
 RNG = np.random.default_rng(7)
 PHOTO = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
-
-
-def encoded(pixels, kind="PNG", **options):
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def decoded(content):
@@ -202,7 +197,7 @@ def resize_matrix(kernel, reach, before, after):
 @pytest.mark.parametrize("shape", [(40, 25), (9, 14)])
 def test_pixels_are_a_bicubic_square(shape):
     photo = RNG.integers(80, 176, (*shape, 3), dtype=np.uint8)  # nothing is clipped between PIL's two passes
-    found = image_pixels(encoded(photo), 17)
+    (found,) = tile_pixels(decode_image(encoded(photo)), Tiling.whole(17), 17)
     down, across = (resize_matrix(cubic, 2, length, 17) for length in shape)
     expected = np.einsum("ij,lk,jkc->ilc", down, across, photo)
     assert found.dtype == np.uint8 and found.shape == (17, 17, 3)
@@ -350,9 +345,9 @@ def test_memory_of_decoding_and_turning(tmp_path, mode):
     exif[0x0112] = 6
     Image.new(mode, (side, side)).save(tmp_path / "a.png", exif=exif, compress_level=1)
     code = (
-        "import resource, sys; from zsad_core.images import image_pixels; content = open(sys.argv[1], 'rb').read()\n"
+        "import resource, sys; from zsad_core.images import decode_image; content = open(sys.argv[1], 'rb').read()\n"
         "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-        "before = used(); image_pixels(content, 32); print(used() - before)"
+        "before = used(); decode_image(content).resize((32, 32)); print(used() - before)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
     taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -1,25 +1,16 @@
 """The layouts that one owner alone uses: VisA, BTAD, KSDD2, RSDD, DAGM, DTD-Synthetic, ISIC, Endo."""
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from tests.zsad_core.test_layouts import samples_of, table_of, tree
+from tests.pictures import encoded
+from tests.zsad_core.trees import samples_of, table_of, tree
 from zsad_core.benchmarks.layouts import MISSING, Tree, duplicates, list_samples
 from zsad_core.benchmarks.table import benchmark, own_benchmark
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError
-
-
-def encoded(pixels, kind="PNG"):
-    file = io.BytesIO()
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, kind)
-    return file.getvalue()
-
 
 HEADER = "object,split,label,image,mask\n"
 CANDLE = "candle/Data/Images"
@@ -156,12 +147,12 @@ def test_dtd_synthetic():
     ]
 
 
-BLACK, SPOTTED = np.zeros((4, 3)), np.diag([0, 200, 0, 0])[:, :3]
+BLACK, SPOTTED = np.zeros((4, 3), np.uint8), np.diag(np.array([0, 200, 0, 0], np.uint8))[:, :3]
 
 
 @pytest.mark.parametrize("root", ["", "KolektorSDD2/"])
 def test_ksdd2_labels_come_from_masks(root):
-    masks = {"1": BLACK, "2": SPOTTED, "3": np.full((4, 3), 128), "4": np.full((4, 3), 129)}
+    masks = {"1": BLACK, "2": SPOTTED, "3": BLACK + 128, "4": BLACK + 129}
     files = {f"{root}test/2000{name}_GT.png": encoded(mask) for name, mask in masks.items()}
     listing = list_samples(
         benchmark("KSDD2"),

@@ -2,12 +2,8 @@
 
 import dataclasses
 import hashlib
-import io
-import shutil
 import subprocess
 import sys
-import sysconfig
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +12,8 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from tests.compiler import needs_compiler
+from tests.pictures import encoded
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import CLIP_MEAN, CLIP_STD, ImageError
 from zsad_core.pixels import normalised
@@ -97,10 +95,7 @@ def test_low_precision_stays_near(settings, pixels, scores, precision, tolerance
     assert 0 < np.abs(low.codes.astype(int) - scores.codes).mean() / 65535 < tolerance
 
 
-COMPILER = any(map(shutil.which, ("g++", "clang++"))) and Path(sysconfig.get_path("include"), "Python.h").is_file()
-
-
-@pytest.mark.skipif(not COMPILER, reason="no C++ compiler or no headers of Python")
+@needs_compiler
 def test_compiled_kernels_change_nothing(settings, pixels, scores):
     """Five images in batches of three: the second is filled up."""
     assert_same(score(dataclasses.replace(settings, compile=True), pixels), scores)
@@ -226,14 +221,13 @@ def test_one_sample_has_no_deviation_nor_has_a_method_without_samples(settings, 
 @pytest.mark.parametrize("tile", [None, 60])
 def test_one_image_by_its_bytes(settings, tile):
     """By hand: its tiles, each scored as an image; the most suspicious one's score."""
-    file = io.BytesIO()
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (80, 150, 3), dtype=np.uint8))
-    image.save(file, "PNG")
+    content = encoded(image)
     scorer = Scorer(dataclasses.replace(settings, uncertainty=True))
-    found = scorer.score_image(file.getvalue(), "pill", tile)
+    found = scorer.score_image(content, "pill", tile)
     tiling = tiling_of(80, 150, tile, 0.25, 98)
     tiles = tile_pixels(image, tiling, 98)
-    sha256 = hashlib.sha256(file.getvalue()).hexdigest()
+    sha256 = hashlib.sha256(content).hexdigest()
     scores = scorer.score(tiles, ["pill"] * len(tiles), [sha256] * len(tiles), [False] * len(tiles))
     most = scores.score.argmax()
     assert (found.score, found.score_std) == (scores.score[most], scores.score_std[most])

@@ -1,12 +1,11 @@
 """Tiles cover an image evenly, and what they give is put together without seams."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from zsad_core.images import ImageError, image_pixels
+from tests.pictures import encoded, square
+from zsad_core.images import ImageError
 from zsad_core.tiling import Tiling, assembled, tile_pixels, tiling_of
 
 RNG = np.random.default_rng(0)
@@ -37,12 +36,10 @@ def test_tiles_reach_every_pixel_and_overlap_evenly(height, width, tile, overlap
 def test_without_tiles_the_whole_image_is_one_of_any_aspect():
     assert tiling_of(30, 4000, None, 0.25, 64) == Tiling(64, 64, 64, (0,), (0,))
     image = picture(70, 90)
-    content = io.BytesIO()
-    image.save(content, "PNG")
     for tile in (None, 90, 500):
         tiling = tiling_of(70, 90, tile, 0.25, 64)
         assert tiling.count == 1
-        assert np.array_equal(tile_pixels(image, tiling, 64)[0], image_pixels(content.getvalue(), 64))
+        assert np.array_equal(tile_pixels(image, tiling, 64)[0], square(encoded(image), 64))
 
 
 def test_tiles_are_cut_where_they_lie():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from PIL import Image
 from sklearn.metrics import average_precision_score
 from torch import nn
 
+from tests.pictures import encoded
 from zsad_core.errors import ZsadError
 from zsad_core.images import encode_mask
 from zsad_core.methods.base import Method, Prediction, Recipe, Stage
@@ -48,10 +48,9 @@ def samples(category="pill", count=6):
         label = number % 2
         mask = np.full((SIZE, SIZE), bool(label))
         mask[0] = False
-        file = io.BytesIO()
-        Image.fromarray((mask[..., None] * 255).repeat(3, 2).astype(np.uint8)).save(file, "PNG")
+        image = encoded((mask[..., None] * 255).repeat(3, 2).astype(np.uint8))
         name = f"{category}/{number}"
-        made.append(Sample(name, category, category, label, file.getvalue(), encode_mask(mask), f"sha {name}"))
+        made.append(Sample(name, category, category, label, image, encode_mask(mask), f"sha {name}"))
     return made
 
 

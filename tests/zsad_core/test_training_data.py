@@ -1,13 +1,12 @@
 """Samples to batches: the order is fixed, no more than the next batch is prepared ahead, chances hang on keys."""
 
-import io
 import threading
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from PIL import Image
 
+from tests.pictures import encoded
 from zsad_core.augmentation import augment
 from zsad_core.errors import ZsadError
 from zsad_core.images import encode_mask
@@ -15,16 +14,10 @@ from zsad_core.methods.base import Recipe
 from zsad_core.training_data import Preparation, Sample, batches
 
 
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def sample(key, category="pill", label=1, grey=200, size=(20, 30)):
     pixels, mask = np.full((*size, 3), grey, np.uint8), np.zeros(size, bool)
     mask[: size[0] // 2] = label
-    return Sample(key, category, "pill", label, png(pixels), encode_mask(mask) if label else None, key)
+    return Sample(key, category, "pill", label, encoded(pixels), encode_mask(mask) if label else None, key)
 
 
 def recipe(**options):

@@ -1,6 +1,5 @@
 """Sources that are lists of file names alone, for the tests of layouts."""
 
-import json
 import posixpath
 
 from zsad_core.benchmarks.layouts import Tree, list_samples
@@ -23,10 +22,10 @@ def tree(*paths, texts=None):
 
 
 def samples_of(name, *paths, **options):
+    """The samples of a benchmark in the table, whose source is the tree of these files."""
     return list_samples(benchmark(name), tree(*paths, **options)).samples
 
 
 def table_of(samples):
+    """key -> (category, defect, label, mask)."""
     return {sample.key: (sample.category, sample.defect, sample.label, sample.mask) for sample in samples}
-
-

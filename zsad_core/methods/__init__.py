@@ -36,7 +36,9 @@ METHODS = {
 def traits_of(method: str) -> Traits:
     """Raises UsageError where there is no method of that name."""
     if method not in METHODS:
-        raise UsageError(f"no method is named {method}; there are: {', '.join(METHODS)}")
+        close = [name for name in METHODS if name.casefold() == method.casefold()]
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(METHODS)}"
+        raise UsageError(f"no method is named {method}; {hint}")
     return METHODS[method]
 
 

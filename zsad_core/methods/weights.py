@@ -92,7 +92,8 @@ def load(model: Method, path: str, facts: dict) -> None:
     if facts["backbone_sha256"] != (sha256 := backbone.weights_sha256()):
         raise ZsadError(
             f"{path}: made for another backbone: it was trained on {facts['backbone']} with weights "
-            f"{facts['backbone_sha256'][:8]}, those of {backbone.name} are {sha256[:8]}"
+            f"{facts['backbone_sha256'][:8]}, those of {backbone.name} are {sha256[:8]}; "
+            "--backbone has to name that one"
         )
     model.load_state_dict(tensors, strict=False)
 
@@ -123,5 +124,6 @@ def _another_backbone(path: str, key: str, value: Tensor, like: Tensor, model: M
     backbone = model.backbone
     return ZsadError(
         f"{path}: made for another backbone: '{key}' is {tuple(value.shape)}, but {backbone.name} "
-        f"(embedding {backbone.embed_dim}, vision width {backbone.vision_width}) needs {tuple(like.shape)}"
+        f"(embedding {backbone.embed_dim}, vision width {backbone.vision_width}) needs {tuple(like.shape)}; "
+        "--backbone has to name the one that it was trained on"
     )

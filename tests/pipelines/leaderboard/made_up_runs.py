@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.predictions import partition_uri
-from tests.pipelines.test_tables import IMAGE, PIXEL, SETTINGS
+from tests.made_up_results import IMAGE, PIXEL, SETTINGS
 
 GROUPS = {"image": IMAGE, "image_plain": IMAGE, "pixel": PIXEL}
 COUNTS = {"left_out": 0, "unlabelled": 0, "pixel_left_out": 0}

@@ -44,6 +44,22 @@ def test_one_run_keeps_its_figures(make):
     assert of(board, "HeadCT")["cells"]["bayes-pfl"]["mean"]["pixel"] is None
 
 
+def test_trainings_that_differ_in_the_seed_alone_are_one_entry(make):
+    def trained(recipe, seed):
+        facts = {"file": "checkpoint.safetensors", "sha256": f"{seed}" * 64, "recipe": recipe, "training_seed": seed}
+        return {"VisA": facts}
+
+    runs = [make(f"s{seed}", {"our line": LINE}, base=seed, checkpoints=trained("a", seed)) for seed in (1, 0)]
+    other = make("other", {"our line": LINE}, checkpoints=trained("b", 0))
+    board = leaderboard([*runs, other], "none")
+    first, second = board["entries"]
+    assert (first["seeds"], first["runs"], second["runs"]) == ([0, 1], runs, [other])
+    assert "seed 0, fp32; weights: checkpoint.safetensors (trained on VisA, seed 0, 1)." in first["made_by"]
+    auroc = of(board, "our line")["cells"][first["name"]]["mean"]["image"]["auroc"]
+    values = [read_results(run)["benchmarks"]["our line"]["mean"]["image"]["auroc"]["value"] for run in runs]
+    assert auroc["value"] == pytest.approx(np.mean(values)) and auroc["spread"] == pytest.approx(np.std(values, ddof=1))
+
+
 def test_seeds_are_one_entry_with_mean_spread_and_interval(make):
     runs = [make(f"s{seed}", {"our line": LINE}, seed=seed) for seed in (2, 0, 1)]
     board = leaderboard(runs)
@@ -300,8 +316,14 @@ def test_a_name_before_a_run(argument, expected):
 
 def test_refusals(make, tmp_path):
     a = make("a", {"HeadCT": HEAD})
-    with pytest.raises(ZsadError, match=r"no metrics/results.json there; run `zsad reduce .*nowhere` first"):
+    with pytest.raises(ZsadError, match="nowhere: no such folder; name the folder of a run"):
         leaderboard([a, str(tmp_path / "nowhere")])
+    (tmp_path / "trained").mkdir()
+    with pytest.raises(ZsadError, match="trained: no run .no metrics/results.json and no run.json.; name what"):
+        leaderboard([a, str(tmp_path / "trained")])
+    (tmp_path / "trained" / "run.json").write_text("{}")
+    with pytest.raises(ZsadError, match=r"no metrics/results.json there; run `zsad reduce .*trained` first"):
+        leaderboard([a, str(tmp_path / "trained")])
     with pytest.raises(UsageError, match="given 2 times"):
         leaderboard([a, f"x={a}/"])
     with pytest.raises(UsageError, match="name a run behind the ="):

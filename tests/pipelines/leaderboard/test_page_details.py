@@ -17,6 +17,7 @@ from PIL import Image
 from pipelines import shards, storage
 from pipelines.leaderboard.page_details import page_details
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, write_predictions
+from tests.pictures import encoded
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import encode, pack_mask, quantise
 
@@ -25,10 +26,7 @@ CURVES = {"head ct": {"image_roc": [[0, 1], [0, 1]], "image_plain_roc": None, "p
 
 
 def picture(seed, size=(40, 20)):
-    file = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(file, format="PNG")
-    return file.getvalue()
+    return encoded(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8))
 
 
 def sample(category, label, number, score, **changes):

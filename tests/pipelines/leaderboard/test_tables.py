@@ -182,13 +182,16 @@ def test_untrained_weights_are_never_the_best(board):
     assert any(cell.rank == 1 for _, cells in means_table(changed, COLUMN["image_auroc"])[1] for cell in cells)
 
 
-def test_significant_differences_are_named_with_holm(board):
+def test_significant_differences_are_named_with_holm(board, monkeypatch):
     changed = copy.deepcopy(board)
     main = [("image", "auroc"), ("pixel", "auroc"), ("pixel", "aupro")]
     p = [1e-9, 0.0021, 0.9, 0.012]
     shown = [c for c in changed["comparisons"] + changed["overall_comparisons"] if (c["group"], c["metric"]) in main]
     for i, each in enumerate(shown):
         each["p"] = p[i] if i < len(p) else 0.8
+    all_shown = [row for row in rows_of(leaderboard_markdown(changed)) if len(row) == 7 and row[5][:1] in "<01"]
+    assert len(all_shown) == len(shown) and {row[5] for row in all_shown} >= {"0.800", "0.900"}
+    monkeypatch.setattr("pipelines.leaderboard.tables.SHOWN", len(shown) - 1)
     text = leaderboard_markdown(changed)
     names = [row for row in rows_of(text) if len(row) == 7 and row[5][:1] in "<01"]
     corrected = holm([each["p"] for each in shown])
@@ -273,6 +276,14 @@ def test_summary(board):
     assert len({len(line) for line in first if "日" not in line}) == 1
     assert any(line.startswith("Pixel AUROC") for line in lines)
     assert any(line.startswith("untrained weights, the figures mean nothing: a|b_c") for line in lines)
+    pairs = [
+        each for each in board["overall_comparisons"] if each["metric"] == "auroc" and each["group"] != "image_plain"
+    ]
+    told = lines[[line.startswith("Same images, A - B") for line in lines].index(True) + 1 :][: len(pairs)]
+    assert len(pairs) > 0
+    for each, line in zip(pairs, told, strict=True):
+        shown = [f"{100 * each[key]:+.1f}" for key in ("difference", "low", "high")]
+        assert f"{shown[0]}" in line and f"[{shown[1]}, {shown[2]}]" in line
     aupro = leaderboard_summary(board, "aupro_200").splitlines()
     assert aupro[0].startswith("Pixel AUPRO-200") and any("76.6ˢ" in line for line in aupro)
     change = copy.deepcopy(board)

@@ -1,17 +1,16 @@
 """A run with its shards for the tests of reports: smooth images and maps, hostile names, rows of every kind."""
 
 import hashlib
-import io
 import json
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from PIL import Image
 
 from pipelines import shards, storage
 from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, write_predictions
-from tests.pipelines.test_tables import SETTINGS
+from tests.made_up_results import SETTINGS
+from tests.pictures import encoded
 from zsad_core.map_codec import encode, pack_mask, quantise
 
 H, W = 30, 24  # of maps
@@ -24,8 +23,7 @@ def row_of(rng, key, category, label, score, **changes):
     height, width = SHAPES[rng.integers(len(SHAPES))]
     down, right = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     colours = np.stack([255 * down, 255 * right, np.full_like(down, rng.integers(50, 200))], axis=2)
-    file = io.BytesIO()
-    Image.fromarray(colours.astype(np.uint8)).save(file, format="PNG")
+    image = encoded(colours.astype(np.uint8))
     y, x = np.mgrid[0 : 1 : H * 1j, 0 : 1 : W * 1j]
     peak = score * np.exp(-8 * ((y - rng.uniform()) ** 2 + (x - rng.uniform()) ** 2))
     codes, spread = quantise(peak.clip(0, 1)), quantise((peak / 10).clip(0, 1))
@@ -37,7 +35,7 @@ def row_of(rng, key, category, label, score, **changes):
         "defect": {0: "good", 1: "scratch", None: "unknown"}[label],
         "prompt": category,
         "label": label,
-        "sha256": hashlib.sha256(file.getvalue()).hexdigest(),
+        "sha256": hashlib.sha256(image).hexdigest(),
         "score_text": score,
         "score_map": score,
         "score": score,
@@ -49,7 +47,7 @@ def row_of(rng, key, category, label, score, **changes):
         "mask": None if label is None else pack_mask(mask),
         "height": height,
         "width": width,
-        "image": file.getvalue(),
+        "image": image,
         "codes": codes,
         "truth": mask if label == 1 else None,
         **changes,

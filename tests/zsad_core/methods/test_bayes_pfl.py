@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 from open_clip.transformer import QuickGELU
 
-from zsad_core.benchmarks.table import benchmarks
+from tests.zsad_core.methods.golden_models import built, golden_prompts, official
 from zsad_core.clip import PositionResize
 from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
@@ -19,16 +19,6 @@ from zsad_core.methods.bayes_pfl.model import Noise
 
 TOLERANCE = {"patch_tokens": 1e-5, "image_features": 1e-5, "text_embeddings": 5e-5, "score_stage1": 1e-5,
              "score_stage2": 1e-5, "anomaly_map": 1e-5}  # fmt: skip
-
-
-def built(golden, **changes):
-    options = {"backbone": golden.backbone, "checkpoint": golden.checkpoint, "image_size": 98, "samples": 4} | changes
-    return bayes_pfl.build(**options)
-
-
-def golden_prompts(golden):
-    prompts = {category.name: category.prompt for benchmark in benchmarks() for category in benchmark.categories}
-    return [prompts[name] for name in golden.meta["names"]]
 
 
 def golden_noise(golden):
@@ -156,10 +146,6 @@ def test_untrained_weights_are_the_same_each_time(bayes_pfl_golden):
 def saved(tmp_path, content):
     torch.save(content, tmp_path / "checkpoint.pth")
     return str(tmp_path / "checkpoint.pth")
-
-
-def official(golden):
-    return torch.load(golden.checkpoint, weights_only=True)["MyModel"]
 
 
 def test_checkpoint_of_another_backbone_is_refused(bayes_pfl_golden, tmp_path):

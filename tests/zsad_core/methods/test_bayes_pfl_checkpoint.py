@@ -3,37 +3,26 @@
 import json
 import os
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
-from tests.zsad_core.methods.test_bayes_pfl import built, official
+from tests.zsad_core.methods import golden_models
+from tests.zsad_core.methods.golden_models import assert_equal_weights, built, change_checkpoint, official
 from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods.bayes_pfl.checkpoint import facts_of, load_released, save_released
-from zsad_core.methods.weights import load, save
+from zsad_core.methods.weights import load, method_state
+
+written = partial(golden_models.written, facts_of)
 
 
 @pytest.fixture
 def trained(bayes_pfl_golden):
     return built(bayes_pfl_golden)
-
-
-def written(model, folder, name="visa.safetensors", **changes):
-    path = str(folder / name)
-    save(model, path, facts_of(model, "VisA", {"epochs": 3}) | changes)
-    return path
-
-
-def state(model):
-    return {key: value for key, value in model.state_dict().items() if not key.startswith("backbone.")}
-
-
-def assert_equal_weights(one, other):
-    assert state(one).keys() == state(other).keys()
-    assert all(torch.equal(value, state(other)[key]) for key, value in state(one).items())
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -74,13 +63,6 @@ def test_another_backbone_is_refused(bayes_pfl_golden, trained, tmp_path):
         built(bayes_pfl_golden, checkpoint=path, backbone="zsad-small:random", image_size=None)
 
 
-def changed(path, change):
-    """The checkpoint with `change` made to its tensors and facts."""
-    tensors, facts = safetensors.torch.load_file(path), read_facts(path)
-    change(tensors, facts)
-    safetensors.torch.save_file(tensors, path, {"zsad": json.dumps(facts)})
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -98,7 +80,7 @@ def changed(path, change):
 )
 def test_checkpoints_that_are_not_whole(bayes_pfl_golden, trained, tmp_path, change, message):
     path = written(trained, tmp_path)
-    changed(path, change)
+    change_checkpoint(path, change)
     with pytest.raises(ZsadError, match=f"visa.safetensors: .*{message}"):
         built(bayes_pfl_golden, checkpoint=path)
 
@@ -140,7 +122,7 @@ def test_the_authors_layout_has_their_names_shapes_and_repeated_encoders(bayes_p
 @pytest.mark.parametrize("stage", [1, 2])
 def test_the_way_to_the_authors_layout_and_back_changes_no_bit(bayes_pfl_golden, tmp_path, stage):
     model = built(bayes_pfl_golden, checkpoint="random")
-    for key, value in state(model).items():  # nothing is 0 then, so that no tensor is exchanged unseen
+    for key, value in method_state(model).items():  # nothing is 0 then, so that no tensor is exchanged unseen
         value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(len(key))))
     model.fused_image_score = stage == 2
     for block in [*model.backbone.clip.visual.transformer.resblocks, *model.backbone.clip.transformer.resblocks]:
@@ -210,7 +192,7 @@ def test_weights_of_the_authors_that_are_none(bayes_pfl_golden, model, tmp_path,
 
 def test_own_weights_that_are_none(model, tmp_path):
     path = written(model, tmp_path)
-    changed(path, lambda tensors, facts: tensors["pixel_temperature"].fill_(torch.inf))
+    change_checkpoint(path, lambda tensors, facts: tensors["pixel_temperature"].fill_(torch.inf))
     with pytest.raises(ZsadError, match="visa.safetensors: 'pixel_temperature' is no tensor of finite numbers"):
         load(model, path, read_facts(path))
 

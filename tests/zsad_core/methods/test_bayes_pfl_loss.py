@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import norm
 from torch import nn
 
-from tests.zsad_core.methods.test_bayes_pfl import built, golden_prompts
+from tests.zsad_core.methods.golden_models import built, golden_prompts
 from zsad_core.methods.bayes_pfl.checkpoint import PREFIXES
 from zsad_core.methods.bayes_pfl.flow import AgnosticFlow, FlowSample, GaussianEncoder, ImageFlow, planar_steps
 from zsad_core.methods.bayes_pfl.loss import (

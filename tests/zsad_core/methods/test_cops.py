@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.zsad_core.test_scoring import COMPILER
+from tests.compiler import needs_compiler
+from tests.zsad_core.methods.golden_models import built
 from zsad_core import towers
 from zsad_core.anomaly_map import smooth
 from zsad_core.clip import PositionResize
@@ -25,11 +26,6 @@ from zsad_core.settings import ScoringSettings
 TOLERANCE = {"image_features": 6e-6, "patch_features": 4e-6, "prototypes": 2e-6, "text_features": 1e-6,
              "anomaly_map_raw": 2e-6, "anomaly_map": 2e-6, "score": 1e-6}  # fmt: skip
 OPTIONS = {name: option.default for name, option in cops.OPTIONS.items()}
-
-
-def built(golden, **changes):
-    options = {"backbone": golden.backbone, "checkpoint": golden.checkpoint, "image_size": 98, "samples": 10} | changes
-    return cops.build(**options)
 
 
 def golden_noise(golden):
@@ -360,7 +356,7 @@ def test_low_precision_comes_near(cops_golden, precision):
     assert 0 < np.abs(low.codes.astype(int) - exact.codes).max() < 0.02 * 65535
 
 
-@pytest.mark.skipif(not COMPILER, reason="no C++ compiler or no headers of Python")
+@needs_compiler
 def test_compiled_kernels_change_nothing(cops_golden):
     exact, compiled = (scored(cops_golden, compile=each) for each in (False, True))
     assert_allclose(compiled.text, exact.text, rtol=0, atol=1e-5)

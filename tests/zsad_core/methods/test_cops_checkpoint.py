@@ -1,39 +1,26 @@
 """CoPS's own checkpoints, and the way to the authors' layout and back."""
 
-import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
-from tests.zsad_core.methods.test_cops import built
+from tests.zsad_core.methods import golden_models
+from tests.zsad_core.methods.golden_models import assert_equal_weights, built, change_checkpoint, official
 from zsad_core.checkpoints import read_facts
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods import cops
 from zsad_core.methods.cops.checkpoint import facts_of, load_released, save_released
-from zsad_core.methods.weights import method_state, save
+from zsad_core.methods.weights import method_state
+
+written = partial(golden_models.written, facts_of)
 
 
 @pytest.fixture
 def trained(cops_golden):
     return built(cops_golden)
-
-
-def official(golden):
-    return torch.load(golden.checkpoint, weights_only=True)["prompt_learner"]
-
-
-def written(model, folder, name="visa.safetensors", **changes):
-    path = str(folder / name)
-    save(model, path, facts_of(model, "VisA", {"epochs": 3}) | changes)
-    return path
-
-
-def assert_equal_weights(one, other):
-    one, other = method_state(one), method_state(other)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(value, other[key]) for key, value in one.items())
 
 
 def test_own_checkpoints_come_back_with_their_facts(cops_golden, trained, tmp_path):
@@ -84,9 +71,7 @@ def test_the_vae_encoder_is_in_no_checkpoint(trained, tmp_path):
 )
 def test_own_checkpoints_that_do_not_fit(cops_golden, trained, tmp_path, change, message):
     path = written(trained, tmp_path)
-    tensors, facts = safetensors.torch.load_file(path), read_facts(path)
-    change(tensors, facts)
-    safetensors.torch.save_file(tensors, path, {"zsad": json.dumps(facts)})
+    change_checkpoint(path, change)
     with pytest.raises(ZsadError, match=f"visa.safetensors: .*{message}"):
         built(cops_golden, checkpoint=path)
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from torch import nn
 
 from tests.conftest import GOLDEN
-from tests.zsad_core.methods.test_cops import built
+from tests.zsad_core.methods.golden_models import built
 from zsad_core.methods.cops.checkpoint import their_name
 from zsad_core.methods.cops.loss import (
     dice_loss,

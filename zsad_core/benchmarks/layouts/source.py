@@ -172,7 +172,7 @@ def category_of(benchmark: Benchmark, source_name: str, place: str) -> Category:
         return category
     folders = {name: f"{folder} or " for folder, name in benchmark.source_names.items()}
     names = [category.name for category in benchmark.categories]
-    known = ", ".join(names if benchmark.own else [folders.get(name, "") + name for name in names])
+    known = ", ".join(folders.get(name, "") + name for name in names)
     advice = (
         f'add [categories."{source_name}"] to its TOML file'
         if benchmark.own
