@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines import shards, storage
+from pipelines import storage
 from pipelines.leaderboard.page_details import page_details
-from pipelines.predictions import PREDICTION_SCHEMA, prediction_uri, write_predictions
+from pipelines.predictions import prediction_uri
 from tests.pictures import encoded
+from tests.pipelines.report.made_up_run import write_files
 from zsad_core.errors import ZsadError
 from zsad_core.map_codec import encode, pack_mask, quantise
 
@@ -54,20 +55,7 @@ def sample(category, label, number, score, **changes):
 
 def write_run(run, benchmark, rows, shards_root=None):
     """Predictions of `rows` in two files, and their shards where a root is given."""
-    halves = [rows[0::2], rows[1::2]]
-    entries = []
-    for index, part in enumerate(halves):
-        name = shards.shard_name("test", index, len(halves))
-        table = [{key: value for key, value in row.items() if key != "image"} for row in part]
-        write_predictions(
-            prediction_uri(str(run), benchmark, name), pa.Table.from_pylist(table, schema=PREDICTION_SCHEMA), "origin"
-        )
-        if shards_root:
-            known = [{key: row.get(key) for key in shards.SHARD_SCHEMA.names} for row in part]
-            known = [{**row, "benchmark": benchmark, "split": "test", "mask": None} for row in known]
-            entries.append(shards.write_shard(str(shards_root / benchmark / name), known))
-    if shards_root:
-        storage.write_json(str(shards_root / benchmark / "manifest.json"), {"benchmark": benchmark, "files": entries})
+    write_files(run, benchmark, [rows[0::2], rows[1::2]], shards_root)
 
 
 def mixed_rows():
@@ -174,12 +162,10 @@ def test_failed_rows_are_never_shown_and_unknown_labels_only_where_there_are_no_
 def test_a_damaged_file_costs_its_benchmark_alone_and_no_path_gets_onto_the_page(tmp_path):
     write_run(tmp_path / "run", "good", mixed_rows())
     write_run(tmp_path / "run", "our line 3/b", mixed_rows())
-    uri = prediction_uri(str(tmp_path / "run"), "our line 3/b", "test-00000-of-00002")
+    uri = prediction_uri(str(tmp_path / "run"), "our line 3/b", "test-00000")
     storage.write_bytes(uri, storage.read_bytes(uri)[:-30])
     details = page_details({"ours": [str(tmp_path / "run")]}, None)
-    assert details["maps"]["our line 3/b"]["ours"]["note"].startswith(
-        "No heat maps: test-00000-of-00002.parquet: damaged"
-    )
+    assert details["maps"]["our line 3/b"]["ours"]["note"].startswith("No heat maps: test-00000.parquet: damaged")
     assert len(details["maps"]["good"]["ours"]["samples"]) == 4
     assert str(tmp_path) not in json.dumps(details)
 

@@ -78,6 +78,23 @@ def made_up_rows(seed=0, count=30):
     return found
 
 
+def write_files(folder, benchmark, parts, shards_root=None):
+    """A prediction file of the rows of each part, and their shards where a root is given."""
+    entries = []
+    for number, part in enumerate(parts):
+        name = f"test-{number:05d}.parquet"
+        table = pa.Table.from_pylist(
+            [{name: row.get(name) for name in PREDICTION_SCHEMA.names} for row in part], schema=PREDICTION_SCHEMA
+        )
+        write_predictions(prediction_uri(str(folder), benchmark, name), table, "made up")
+        if shards_root:
+            known = [{each: row.get(each) for each in shards.SHARD_SCHEMA.names} for row in part]
+            known = [row | {"benchmark": benchmark, "split": "test", "mask": None} for row in known]
+            entries.append(shards.write_shard(str(shards_root / benchmark / name), known))
+    if shards_root:
+        storage.write_json(str(shards_root / benchmark / "manifest.json"), {"benchmark": benchmark, "files": entries})
+
+
 def write_run(folder, found, shards_root=None, per_file=20, settings=SETTINGS):
     """run.json without a list of benchmarks, as that of an archive, prediction files, and shards where a root is given."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,20 +102,7 @@ def write_run(folder, found, shards_root=None, per_file=20, settings=SETTINGS):
     (folder / "run.json").write_text(json.dumps(facts))
     for benchmark, rows in found.items():
         parts = [rows[start : start + per_file] for start in range(0, len(rows), per_file)]
-        entries = []
-        for number, part in enumerate(parts):
-            name = f"test-{number:05d}.parquet"
-            table = pa.Table.from_pylist(
-                [{name: row.get(name) for name in PREDICTION_SCHEMA.names} for row in part], schema=PREDICTION_SCHEMA
-            )
-            write_predictions(prediction_uri(str(folder), benchmark, name), table, "made up")
-            if shards_root:
-                known = [{each: row.get(each) for each in shards.SHARD_SCHEMA.names} for row in part]
-                known = [row | {"benchmark": benchmark, "split": "test", "mask": None} for row in known]
-                entries.append(shards.write_shard(str(shards_root / benchmark / name), known))
-        if shards_root:
-            manifest = {"benchmark": benchmark, "files": entries}
-            storage.write_json(str(shards_root / benchmark / "manifest.json"), manifest)
+        write_files(folder, benchmark, parts, shards_root)
 
 
 def frame_of(run):
