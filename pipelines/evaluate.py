@@ -35,8 +35,7 @@ def evaluate(
     _warn(sets)
     with lock.held(run_uri):
         benchmarks = _benchmarks(sets, routes, models.options_of)
-        for version in runs.open_run(run_uri, recorded, benchmarks, shards_uri):
-            console.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
+        runs.open_run(run_uri, recorded, benchmarks, shards_uri)
         for name in models.files:
             served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
             units = [unit for shard_set in served for unit in _units(shard_set, run_uri, recorded, models.options_of)]

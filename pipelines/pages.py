@@ -1,6 +1,6 @@
 """What the HTML pages are made of: style and programme inside the file, allowed by their hashes alone.
 
-The style and the words that all pages share lie in `page_assets`; each page's own lie beside its module.
+The head, the style and the words that all pages share lie in `page_assets`; each page's own lie beside its module.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ _COMMON = resources.files("pipelines").joinpath("page_assets")
 class Assets:
     """The template, style and programme of a page, in the folder `page_assets` of a package."""
 
-    def __init__(self, package: str, template: str, style: str, scripts: Sequence[str]):
-        """`scripts`: names of files, in the order in which they use each other."""
+    def __init__(self, package: str, title: str, template: str, style: str, scripts: Sequence[str]):
+        """`template`: name of the file with the content of the body. `scripts`: names of files, in the order in which they
+        use each other."""
         folder = resources.files(package).joinpath("page_assets")
-        self.template, own_style = (folder.joinpath(name).read_text(encoding="utf-8") for name in (template, style))
+        body, own_style = (folder.joinpath(name).read_text(encoding="utf-8") for name in (template, style))
+        head = _COMMON.joinpath("head.html").read_text(encoding="utf-8")
+        self.template = head.replace("{{title}}", title) + body
         self.style = _COMMON.joinpath("common.css").read_text(encoding="utf-8") + own_style
         pieces = [_COMMON.joinpath("common.js"), *(folder.joinpath(name) for name in scripts)]
         self.script = '"use strict";\n' + "\n".join(piece.read_text(encoding="utf-8") for piece in pieces)

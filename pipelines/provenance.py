@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pipelines import storage
+from pipelines import console, storage
 from zsad_core.errors import ZsadError
 
 VERSIONS_OF = ("zsad", "torch", "open_clip_torch", "ray", "pyarrow", "numpy", "pillow", "scipy")
@@ -18,13 +18,13 @@ DIFFERENCES_SHOWN = 10
 
 def begin_or_go_on(
     folder: str, file: str, kind: str, identity: dict[str, Any], places: dict[str, str], read: Callable[[], dict]
-) -> list[str]:
+) -> None:
     """Write `<folder>/<file>` with `identity`, or check that what `read` finds there has the same.
 
     `identity` is what the results depend on; the software, the command and the `places` of what goes in, by name, are
     kept beside it.
-    Returns the software whose version is another than when the work was begun. Raises ZsadError naming what differs;
-    `kind` is what the folder holds, "run".
+    Says which software has another version than when the work was begun. Raises ZsadError naming what differs; `kind` is
+    what the folder holds, "run".
     """
     now = versions()
     if not storage.exists(storage.join(folder, file)):
@@ -34,10 +34,11 @@ def begin_or_go_on(
             "command": [storage.without_credentials(argument) for argument in sys.argv],
         }
         storage.write_json(storage.join(folder, file), identity | facts)
-        return []
+        return
     there = read()
     check_same(folder, kind, {key: there[key] for key in identity}, identity)
-    return _differences(there["versions"], now)
+    for version in _differences(there["versions"], now):
+        console.say(f"this {kind} was begun with other software, its last bits may differ (there | now): {version}")
 
 
 def check_same(folder: str, kind: str, there: dict[str, Any], now: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from pipelines import console, engine, storage
 from pipelines.category import CategoryResults, Cell, Shard, category_results, parts_of
 from pipelines.counts import count_file, read_images
+from pipelines.influence import influence_table, influence_uri
 from pipelines.predictions import made_from, partition_uri, prediction_uri
 from pipelines.runs import read_run, score_rule
 from pipelines.tables import GROUPS, table_csv, table_markdown
@@ -57,7 +57,7 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
             for file in run["benchmarks"][name]["files"]
         )
         shards = sorted(of_runs, key=lambda shard: shard.name)
-        influence = partition_uri(storage.join(metrics, "influence"), name, "images")
+        influence = influence_uri(metrics, name)
         results["benchmarks"][name], curves[name] = _benchmark_results(name, facts, shards, rule, influence)
     storage.write_json(storage.join(metrics, "curves.json"), curves)
     storage.write_json(storage.join(metrics, "results.json"), results)
@@ -146,7 +146,7 @@ def _benchmark_results(
         categories[category] = _counts(of_category, declared, facts["levels"]) | _shown(results, of_category)
         cells.append(results.cells)
         curves[category] = results.curves
-        influence = _influence_table(of_category, results.influence)
+        influence = influence_table(of_category, results.influence)
         writer = writer or pq.ParquetWriter(influences, influence.schema, compression="zstd")
         writer.write_table(influence)
     if writer:
@@ -229,9 +229,3 @@ def _mean(categories: list[dict[str, Cell] | None]) -> dict[str, Any] | None:
 def _mean_cell(cells: list[Cell]) -> Cell:
     values = [cell.value for cell in cells]
     return Cell(statistics.fmean(values), *intervals.interval_of_mean(values, [(c.low, c.high) for c in cells]))
-
-
-def _influence_table(images: pa.Table, influence: dict[str, np.ndarray]) -> pa.Table:
-    columns = {name: images[name] for name in ("key", "sha256", "category", "defect", "label")}
-    columns |= {name: pa.array(values, from_pandas=True) for name, values in influence.items()}
-    return pa.table(columns).combine_chunks()  # chunk borders would show in the pages

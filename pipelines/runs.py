@@ -35,22 +35,22 @@ def check_begun(run: str, settings: dict, benchmarks: list[str]) -> None:
     provenance.check_same(run, "run", known, settings)
 
 
-def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> list[str]:
+def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> None:
     """Create `<run>/run.json`, or check that the run that lies there was made by the same settings and shards.
 
-    Returns the software whose version is another than when the run was begun. Raises ZsadError naming what differs.
+    Raises ZsadError naming what differs.
     `settings`: what the predictions depend on besides the shards; `benchmarks`: for each its levels, categories,
     checkpoint and shard files with their checksums. `shards`: where these lie, which may change.
     """
     check_begun(run, {}, list(benchmarks))
     identity = {"settings": settings, "benchmarks": benchmarks}
-    return provenance.begin_or_go_on(run, "run.json", "run", identity, {"shards": shards}, lambda: read_run(run))
+    provenance.begin_or_go_on(run, "run.json", "run", identity, {"shards": shards}, lambda: read_run(run))
 
 
-def open_archive(run: str, settings: dict, archive: dict, source: str) -> list[str]:
+def open_archive(run: str, settings: dict, archive: dict, source: str) -> None:
     """The same for a run over an archive: `archive` holds how its images are called and cut, `source` where they lie."""
     identity = {"settings": settings, "archive": archive}
-    return provenance.begin_or_go_on(run, "run.json", "run", identity, {"source": source}, lambda: read_archive(run))
+    provenance.begin_or_go_on(run, "run.json", "run", identity, {"source": source}, lambda: read_archive(run))
 
 
 def read_archive(run: str) -> dict:

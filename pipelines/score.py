@@ -61,8 +61,7 @@ def score(
     models = choose_models(dataclasses.replace(settings, uncertainty=True), checkpoints, {name: None}, actors)
     made = {"name": name, "prompt": prompt, "tile": tile, "overlap": overlap, "image_column": image_column}
     with lock.held(run_uri):
-        for version in runs.open_archive(run_uri, models.recorded, made, source_uri):
-            console.say(f"this run was begun with other software, its last bits may differ (there | now): {version}")
+        runs.open_archive(run_uri, models.recorded, made, source_uri)
         moved = runs.read_archive(run_uri)["source"] != storage.without_credentials(source_uri)
         update = archive.update(run_uri, source, called, image_column, TILED_UNIT if tile else UNIT, moved)
         _say(update)

@@ -70,13 +70,9 @@ def train(
     _say_data(learnt, judged, validation)
     task = Task(run_uri, complete, learnt, judged, published, facts)
     with lock.held(run_uri):
-        other_versions = provenance.begin_or_go_on(
+        provenance.begin_or_go_on(
             run_uri, FACTS, "training", task.identity(), {"shards": shards_uri}, lambda: _read_facts(run_uri)
         )
-        for version in other_versions:
-            console.say(
-                f"this training was begun with other software, its last bits may differ (there | now): {version}"
-            )
         if storage.exists(storage.join(run_uri, CHECKPOINT)):
             console.say("finished before: nothing is left to do")
         else:

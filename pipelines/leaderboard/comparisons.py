@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines import storage
-from pipelines.predictions import partition_uri
+from pipelines import parquet, storage
+from pipelines.influence import INFLUENCE_SCHEMA, influence_uri
 from pipelines.tables import COLUMNS, Column
 from zsad_core.errors import ZsadError
 from zsad_core.metrics.intervals import UNKNOWN, Spread, combined, paired_difference, spread
+
+_OF_IMAGE = ("key", "sha256", "category", "label")
 
 
 class Counted(NamedTuple):
@@ -47,19 +48,17 @@ def read_influence(run: str, benchmark: str, results: dict) -> Influence:
 
     ZsadError where it is missing, damaged or of another reduction than the results.
     """
-    uri = partition_uri(storage.join(run, "metrics", "influence"), benchmark, "images")
+    uri = influence_uri(storage.join(run, "metrics"), benchmark)
     columns = [column for column in COLUMNS if column.level in results["levels"]]
     try:
         with storage.open_for_reading(uri) as file:
-            table = pq.ParquetFile(file, page_checksum_verification=True).read(
-                ["key", "sha256", "category", "label", *(column.name for column in columns)]
-            )
+            table = parquet.read(file, INFLUENCE_SCHEMA, [*_OF_IMAGE, *(column.name for column in columns)])
             table = table.sort_by([("category", "ascending"), ("key", "ascending")])
             categories = np.array(table["category"].to_pylist(), dtype=object)
             facts = zip(*(table[name].to_pylist() for name in ("key", "sha256", "label")), strict=True)
             images = np.array([repr(each) for each in facts], dtype=object)
             labels = table["label"].fill_null(-1).to_numpy()  # those without a label are a stratum too
-            values = {column.name: np.array(table[column.name].cast(pa.float64()).to_numpy()) for column in columns}
+            values = {column.name: np.array(table[column.name].to_numpy()) for column in columns}
     except FileNotFoundError:
         raise ZsadError(f"{uri}: no such file; run `zsad reduce {run}` to make it") from None
     except (pa.ArrowException, OSError, LookupError, ValueError) as error:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from pipelines import pages
 
-_SCRIPTS = (
-    "data.js",
-    "ranking.js",
-    "table.js",
-    "charts.js",
-    "details.js",
-    "main.js",
-)  # in the order in which they use each other
+TITLE = "Leaderboard of zero-shot anomaly detection"
+_SCRIPTS = ("data.js", "ranking.js", "table.js", "charts.js", "details.js", "main.js")
 
 
 def leaderboard_page(leaderboard: dict, details: dict) -> str:
@@ -21,7 +15,7 @@ def leaderboard_page(leaderboard: dict, details: dict) -> str:
     ValueError for a NaN or an infinite number in either.
     """
     shown = {**leaderboard, "entries": [_without(entry, "runs") for entry in leaderboard["entries"]]}
-    assets = pages.Assets("pipelines.leaderboard", "leaderboard.html", "leaderboard.css", _SCRIPTS)
+    assets = pages.Assets("pipelines.leaderboard", TITLE, "leaderboard.html", "leaderboard.css", _SCRIPTS)
     return assets.page(images="data:", leaderboard=pages.json_in_html(shown), details=pages.json_in_html(details))
 
 

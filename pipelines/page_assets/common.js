@@ -1,4 +1,4 @@
-// Elements and words that all pages use, and light or dark.
+// Elements and words that all pages use, the address, and light or dark.
 
 /** A new element. Children are elements or text, and text is never read as markup. */
 function element(tag, attributes = {}, ...children) {
@@ -21,6 +21,15 @@ function plural(count, one, many = `${one}s`) {
 
 function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Puts what a page's `state` has of its own into the address, where a link or a new visit finds it. */
+function writeAddress(asNewPage = false) {
+  const changed = Object.entries(state).filter(([name, value]) => value !== DEFAULT_STATE[name]);
+  const hash = `#${new URLSearchParams(changed)}`;
+  if (hash === (location.hash || "#")) return;
+  if (asNewPage) history.pushState(null, "", hash);
+  else history.replaceState(null, "", hash);
 }
 
 // Light or dark

@@ -8,15 +8,8 @@ import hashlib
 from pipelines import pages
 from zsad_core import heat_maps
 
-_SCRIPTS = (
-    "data.js",
-    "view.js",
-    "pictures.js",
-    "gallery.js",
-    "controls.js",
-    "large.js",
-    "main.js",
-)  # in the order in which they use each other
+TITLE = "Report of suspicious images"
+_SCRIPTS = ("data.js", "view.js", "pictures.js", "gallery.js", "controls.js", "large.js", "main.js")
 
 
 def report_page(index: bytes) -> str:
@@ -27,7 +20,7 @@ def report_page(index: bytes) -> str:
     """
     nonce = base64.b64encode(hashlib.sha256(index).digest()).decode()
     legend = base64.b64encode(heat_maps.legend()).decode()
-    assets = pages.Assets("pipelines.report", "report.html", "report.css", _SCRIPTS)
+    assets = pages.Assets("pipelines.report", TITLE, "report.html", "report.css", _SCRIPTS)
     return assets.page(
         images="'self' file: data:", scripts=f"'nonce-{nonce}'", nonce=nonce, legend=f"data:image/png;base64,{legend}"
     )

@@ -141,14 +141,6 @@ function readAddress() {
   if (!entryByName.has(state.entry)) state.entry = "";
 }
 
-function writeAddress(asNewPage = false) {
-  const changed = Object.entries(state).filter(([name, value]) => value !== DEFAULT_STATE[name]);
-  const hash = `#${new URLSearchParams(changed)}`;
-  if (hash === (location.hash || "#")) return;
-  if (asNewPage) history.pushState(null, "", hash);
-  else history.replaceState(null, "", hash);
-}
-
 /** Another group or metric, kept among the columns that there are. */
 function chooseColumn(group, metric) {
   const columns = board.columns.filter((column) => column.group === group);

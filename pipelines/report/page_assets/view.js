@@ -75,14 +75,6 @@ function readAddress() {
   readCuts();
 }
 
-function writeAddress(asNewPage = false) {
-  const changed = Object.entries(state).filter(([name, value]) => value !== DEFAULT_STATE[name]);
-  const hash = `#${new URLSearchParams(changed)}`;
-  if (hash === (location.hash || "#")) return;
-  if (asNewPage) history.pushState(null, "", hash);
-  else history.replaceState(null, "", hash);
-}
-
 // Cuts
 
 let cuts = []; // of each group; NaN: none
