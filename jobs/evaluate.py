@@ -32,7 +32,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[AUXILIARY=]FILE",
         help="the method's weights; may be repeated. The authors' files do not say which benchmark they were trained "
-        'on: write VisA=FILE. "random" stands for untrained ones (default: those that zsad brings for its own backbone)',
+        'on: write VisA=FILE. "random" stands for untrained ones (default: those that come with zsad)',
     )
     parser.add_argument(
         "--image-size",
@@ -90,7 +90,8 @@ def add_method_and_backbone(parser: argparse.ArgumentParser) -> None:
 
 
 def model_settings(options: argparse.Namespace) -> ScoringSettings:
-    """What the options of add_model_options say, but for the checkpoints; whether uncertainty is wanted is no option."""
+    """What the options of add_model_options say, but for the checkpoints; whether uncertainty is wanted is no
+    option."""
     names = [
         field.name for field in dataclasses.fields(ScoringSettings) if field.name not in ("checkpoint", "uncertainty")
     ]

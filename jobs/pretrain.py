@@ -1,7 +1,7 @@
 """Train the small backbone on drawn images and captions.
 
-Writes FILE (safetensors, half precision), to be named as `--backbone zsad-small:FILE`. Interrupted and started again, it
-goes on from the last state, which lies beside FILE until it is done.
+Writes FILE (safetensors, half precision), to be named as `--backbone zsad-small:FILE`. Interrupted and started again,
+it goes on from the last state, which lies beside FILE until it is done.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ def run(options: argparse.Namespace) -> int:
             "size: lengths there are in pixels of the map"
         )
     print(
-        f"{found.regions:,} region{'' if found.regions == 1 else 's'} in {found.images:,} of {number_of_images(found.of_images)}: ",
+        f"{found.regions:,} region{'' if found.regions == 1 else 's'} in {found.images:,} of "
+        f"{number_of_images(found.of_images)}: ",
         end="",
     )
     print(f"{options.run_uri}/regions")

@@ -1,4 +1,5 @@
-"""An archive of small images scored, again, and with ten more: python -m perf.archive [--images 20000] [--method NAME ...]
+"""An archive of small images scored, again, and with ten more: python -m perf.archive [--images 20000] [--method NAME
+...]
 
 The images are drawn parts of 64 x 64 pixels, a PNG file each, in folders of 1,000. `zsad score` runs from nothing, with
 nothing new, and after ten more have come. Prints Markdown tables: images/s, memory, bytes on disk.

@@ -48,7 +48,8 @@ def _print(level: str, images: str, truth: dict[str, float], held: dict[str, np.
     for metric, sides in held.items():
         below, above = (f"{100 * side:.1f} %" for side in sides)
         print(
-            f"| {level} | {images} | {metric} | {truth[metric]:.4f} | {100 * (1 - sides.sum()):.1f} % | {below} | {above} |"
+            f"| {level} | {images} | {metric} | {truth[metric]:.4f} | {100 * (1 - sides.sum()):.1f} % "
+            f"| {below} | {above} |"
         )
     sys.stdout.flush()
 

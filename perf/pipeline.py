@@ -110,7 +110,8 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
 
 
 def throughput_report(options: argparse.Namespace) -> str:
-    """The model alone, `zsad evaluate` with as many models, on the CPU the model alone again: cores vary, GPUs do not."""
+    """The model alone, `zsad evaluate` with as many models, on the CPU the model alone again: cores vary, GPUs do
+    not."""
     call = ["--backbone", options.backbone, "--checkpoint", "random", "--precision", options.precision]
     call += ["--image-size", str(options.image_size)] if options.image_size else []
     call += ["--compile"] if options.compile else []

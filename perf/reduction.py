@@ -125,7 +125,8 @@ def _stored(sizes: list[int]) -> None:
     drawn = list(zip(*draw(4 * SHARD)))
     print(f"`zsad reduce` on stored maps of {SIDE} x {SIDE}, {os.cpu_count()} cores; Ray's start is in the seconds\n")
     print(
-        "| maps | GB read | seconds in all | maps/s | again | peak memory, all processes |\n|---:|---:|---:|---:|---:|---:|"
+        "| maps | GB read | seconds in all | maps/s | again | peak memory, all processes |\n"
+        "|---:|---:|---:|---:|---:|---:|"
     )
     for size in sizes:
         folder = Path(tempfile.mkdtemp(prefix="zsad-reduction-"))

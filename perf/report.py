@@ -71,7 +71,8 @@ def report(folder: str, images: int) -> str:
 
 
 def one_file(folder: str) -> tuple[dict, float]:
-    """The unit of a prediction file after its sprites were made, in the folder's `sprites/0`, and the seconds it took."""
+    """The unit of a prediction file after its sprites were made, in the folder's `sprites/0`, and the seconds it
+    took."""
     rng = np.random.default_rng(0)
     rows, contents = [], {}
     for number, (image, mask) in enumerate(drawn(A_FILE, 512)):

@@ -1,8 +1,9 @@
 """A run over so many images that only their number matters: python -m perf.scale [--shard-size 64] [IMAGES ...]
 
-The images are grey noise of 32 x 32 pixels, one in ten with a mask, in four categories; local-contrast scores them, which
-costs next to nothing. `zsad evaluate` runs three times: from nothing, with every hundredth prediction file removed, and with
-all of them there. Prints Markdown tables: when each part was done, and what the driver held meanwhile.
+The images are grey noise of 32 x 32 pixels, one in ten with a mask, in four categories; local-contrast scores them,
+which costs next to nothing. `zsad evaluate` runs three times: from nothing, with every hundredth prediction file
+removed, and with all of them there. Prints Markdown tables: when each part was done, and what the driver held
+meanwhile.
 """
 
 from __future__ import annotations

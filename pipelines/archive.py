@@ -46,8 +46,8 @@ INVENTORY_SCHEMA = pa.schema(
 
 
 class Update(NamedTuple):
-    """What has come since the archive was last looked through: numbers of images; `skipped`: files of other kinds, by the
-    end of their names."""
+    """What has come since the archive was last looked through: numbers of images; `skipped`: files of other kinds, by
+    the end of their names."""
 
     there: int
     new: int
@@ -139,7 +139,8 @@ def _check_names(table: pa.Table, prompts: Prompts) -> None:
         wanted = told.get("category") or category, told.get("prompt") or prompts.by_category.get(category) or prompt
         if wanted != (category, prompt):
             raise ZsadError(
-                f"{key}: listed as {prompt} ({category}), the table of prompts now says {wanted[1]} ({wanted[0]}); take "
+                f"{key}: listed as {prompt} ({category}), the table of prompts now says {wanted[1]} ({wanted[0]}); "
+                "take "
                 "another folder for the run"
             )
 
@@ -193,16 +194,19 @@ def _refuse_repeated(run: str, rows: list[dict[str, Any]]) -> None:
     files: dict[str, str] = {}
     for row in rows:
         if row["key"] in files:
-            raise ZsadError(f"{row['key']}: two images of this key, in {files[row['key']]} and {row['file']}")
+            raise ZsadError(
+                f"{row['key']}: two images of this key, in {files[row['key']]} and {row['file']}; rename one"
+            )
         files[row["key"]] = row["file"]
     for _, table in _tables(run, ["key", "file"]) if rows else ():
         for key, file in zip(table["key"].to_pylist(), table["file"].to_pylist()):
             if key in files:
-                raise ZsadError(f"{key}: two images of this key, in {file} and {files[key]}")
+                raise ZsadError(f"{key}: two images of this key, in {file} and {files[key]}; rename one")
 
 
 def _parts(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows of an inventory file each, units numbered in it; a container is in one of them, so that it is known or not."""
+    """Rows of an inventory file each, units numbered in it; a container is in one of them, so that it is known or
+    not."""
     part: list[dict[str, Any]] = []
     unit = -1
     for _, of_file in groupby(rows, key=lambda row: row["unit"][0] or row["unit"]):
@@ -236,13 +240,14 @@ def _table(uri: str, columns: list[str] | None = None) -> pa.Table:
             return parquet.read(file, INVENTORY_SCHEMA, columns)
     except (parquet.OtherColumns, OSError, pa.ArrowException) as error:
         raise ZsadError(
-            f"{uri}: damaged inventory ({parquet.reason(error)}); remove the run's inventory and predictions and score anew"
+            f"{uri}: damaged inventory ({parquet.reason(error)}); "
+            "remove the run's inventory and predictions and score anew"
         ) from None
 
 
 def units_of(run: str) -> Iterator[dict[str, Any]]:
-    """The units of a run in their order: `file_name` of the predictions, `rows`, `images` (their rows as bytes), `sha256`
-    of what these say."""
+    """The units of a run in their order: `file_name` of the predictions, `rows`, `images` (their rows as bytes),
+    `sha256` of what these say."""
     for number, chunked in _tables(run):
         table = chunked.combine_chunks()
         units = table["unit"].to_pylist()
@@ -267,7 +272,8 @@ def _as_bytes(table: pa.Table) -> bytes:
 
 
 def read_unit(unit: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a unit as a shard has them, each image read from the `source`, by the Parquet files' `image_column`."""
+    """The rows of a unit as a shard has them, each image read from the `source`, by the Parquet files'
+    `image_column`."""
     rows = pa.ipc.open_stream(unit["images"]).read_all().to_pylist()
     for row in rows:
         row |= {"image": None, "sha256": None, "mask": None, "mask_error": None, "height": None, "width": None}
@@ -288,8 +294,8 @@ def read_unit(unit: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def images_of(run: str, source: str, file_name: str, image_column: str) -> dict[str, bytes]:
-    """Key -> encoded bytes of the images behind one prediction file, as far as they are there. ZsadError where the inventory
-    does not have it."""
+    """Key -> encoded bytes of the images behind one prediction file, as far as they are there. ZsadError where the
+    inventory does not have it."""
     number, _, unit = file_name.removesuffix(".parquet").partition("-")
     table = _table(storage.join(run, FOLDER, f"{number}.parquet"))
     rows = table.filter(pc.equal(table["unit"], int(unit)))

@@ -25,9 +25,9 @@ _TEXTS = ("key", "category", "prompt", "defect")
 
 
 class Place(NamedTuple):
-    """An image of a container: its name in it, "" for the container itself; what the container says of category, prompt,
-    defect and label (None: nothing); and where it begins: the byte in a tar file, of `size` bytes, or the row of a
-    Parquet file's row `group`.
+    """An image of a container: its name in it, "" for the container itself; what the container says of category,
+    prompt, defect and label (None: nothing); and where it begins: the byte in a tar file, of `size` bytes, or the row
+    of a Parquet file's row `group`.
 
     `error`: why there is no image.
     """

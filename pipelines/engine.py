@@ -143,7 +143,8 @@ def _stream(
             break
         if isolated:
             console.say(
-                f"{len(left)} of {len(units)} parts of the work lost their process or machine {RETRIES + 1} times: once more, by file"
+                f"{len(left)} of {len(units)} parts of the work lost their process or machine {RETRIES + 1} times: "
+                "once more, by file"
             )
         numbers = [*left]
         for start_of_wave in range(0, len(numbers), WAVE):

@@ -112,7 +112,8 @@ def _in_categories_of(images: pd.DataFrame, good: pd.DataFrame) -> pd.DataFrame:
     renamed = pd.DataFrame([names.get(name, name) for name in own], good.index, ["benchmark", "category"])
     if others := sorted(set(there.itertuples(index=False, name=None)) - set(names)):
         console.say(
-            f"the run does not have {few([name for _, name in others])}, whose good images are in no cut but that of all"
+            f"the run does not have {few([name for _, name in others])}, whose good images are in no cut but "
+            "that of all"
         )
     return good.assign(benchmark=renamed["benchmark"], category=renamed["category"])
 

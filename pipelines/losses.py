@@ -36,7 +36,8 @@ def read_losses(run: str) -> list[dict[str, float]]:
 
 
 def losses_table(rows: Sequence[Mapping[str, float]]) -> str:
-    """Aligned columns: stage, epoch, losses, average precisions in percent; "*" at the epochs that were the best yet."""
+    """Aligned columns: stage, epoch, losses, average precisions in percent; "*" at the epochs that were the best
+    yet."""
     shown = [
         name
         for name in dict.fromkeys(name for row in rows for name in row)

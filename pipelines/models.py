@@ -23,8 +23,9 @@ WORKER_BYTES = 2 * 2**30  # what an actor takes besides the weights: libraries, 
 
 
 class Models(NamedTuple):
-    """`files`: the checkpoints by name; `routes`: which of them serves which target; `options_of` a target: the method's
-    options. `recorded`: what run.json keeps of all, which the predictions depend on. `actors`: how many hold a model."""
+    """`files`: the checkpoints by name; `routes`: which of them serves which target; `options_of` a target: the
+    method's options. `recorded`: what run.json keeps of all, which the predictions depend on. `actors`: how many hold a
+    model."""
 
     settings: PlacedSettings
     files: dict[str, str]
@@ -102,7 +103,8 @@ def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
         useless.insert(0, "--checkpoint")
     if ":" not in settings.backbone and not storage.exists(storage.normalise(settings.backbone)):
         raise UsageError(
-            f"--backbone {settings.backbone}: no such file, and no ARCHITECTURE:WEIGHTS (`zsad ls backbones` lists them)"
+            f"--backbone {settings.backbone}: no such file, and no ARCHITECTURE:WEIGHTS (`zsad ls backbones` lists "
+            "them)"
         )
     if useless:
         what = "learns nothing" if traits.has_backbone else "learns nothing and has no backbone"
@@ -141,7 +143,8 @@ def _hashed(files: dict[str, str]) -> dict[str, dict]:
 
 
 def _training_of(file: str) -> dict[str, Any]:
-    """`training_seed`, and `recipe`, a hash of all else that the training of a checkpoint depended on, where it says so."""
+    """`training_seed`, and `recipe`, a hash of all else that the training of a checkpoint depended on, where it says
+    so."""
     if not file.endswith(SUFFIX):
         return {}
     with storage.local_copy(file) as path:

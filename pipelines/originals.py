@@ -30,9 +30,9 @@ def origin_of_run(run_uri: str, run: dict) -> Origin:
 def original_images(origin: Origin, benchmark: str, file_name: str, sha256s: Mapping[str, str]) -> dict[str, bytes]:
     """Key -> encoded bytes of the images in one prediction file of a run, of those whose keys are in `sha256s`.
 
-    `file_name`: the prediction file's, `test-00000-of-00004.parquet` say. `sha256s`: key -> sha256 of the bytes that were
-    scored. An image that is gone, or is another now, is left out. ZsadError where it is not known, or no longer true,
-    where the images lie.
+    `file_name`: the prediction file's, `test-00000-of-00004.parquet` say. `sha256s`: key -> sha256 of the bytes that
+    were scored. An image that is gone, or is another now, is left out. ZsadError where it is not known, or no longer
+    true, where the images lie.
     """
     if origin.run and origin.source and origin.image_column:
         from pipelines import archive  # loads Ray, which a leaderboard does without

@@ -141,7 +141,9 @@ def _refuse_unusable(listing: Listing, source_uri: str) -> None:
             f"{source_uri}: none of the {len(samples)} listed images is there (first: {first}); is SOURCE right?"
         )
     for earlier, later in duplicates(samples):
-        raise ZsadError(f"{source_uri}: two samples of the key {later.key}: {earlier.place} and {later.place}")
+        raise ZsadError(
+            f"{source_uri}: two samples of the key {later.key}: {earlier.place} and {later.place}; keep one"
+        )
 
 
 def _refuse_files(target: str) -> None:

@@ -19,8 +19,8 @@ class Assets:
     """The template, style and programme of a page, in the folder `page_assets` of a package."""
 
     def __init__(self, package: str, title: str, template: str, style: str, scripts: Sequence[str]):
-        """`template`: name of the file with the content of the body. `scripts`: names of files, in the order in which they
-        use each other."""
+        """`template`: name of the file with the content of the body. `scripts`: names of files, in the order in which
+        they use each other."""
         folder = resources.files(package).joinpath("page_assets")
         body, own_style = (folder.joinpath(name).read_text(encoding="utf-8") for name in (template, style))
         head = _COMMON.joinpath("head.html").read_text(encoding="utf-8")

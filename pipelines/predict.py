@@ -32,8 +32,8 @@ MODELS_A_GPU = 2  # while one fetches a shard or hands over its results, the oth
 
 
 class Predicted(NamedTuple):
-    """What was predicted: `images`, how many of them were not scored, `errors` of these as (key, why), by key; `highest`:
-    `key`, `category`, `score` and `score_std` of the most suspicious. Both at most SHOWN."""
+    """What was predicted: `images`, how many of them were not scored, `errors` of these as (key, why), by key;
+    `highest`: `key`, `category`, `score` and `score_std` of the most suspicious. Both at most SHOWN."""
 
     images: int = 0
     not_scored: int = 0
@@ -235,7 +235,8 @@ def _write(unit: dict) -> dict:
 
 
 def _scored(unit: dict, tiles: slice, tiling: Tiling) -> dict:
-    """An image's scores, those of its most suspicious tile, and its map out of the maps of all `tiles`; or its error."""
+    """An image's scores, those of its most suspicious tile, and its map out of the maps of all `tiles`; or its
+    error."""
     if not (np.isfinite(unit["score_text"][tiles]) & np.isfinite(unit["score_map"][tiles])).all():
         return {"error": "the model gave a score that is no number (another --precision may help)"}
     of_tiles = {name: unit[name][tiles] for name in OF_TILES if len(unit[name])}

@@ -113,7 +113,8 @@ def write_predictions(uri: str, table: pa.Table, origin: str) -> None:
 
 
 def origin_of(uri: str) -> str | None:
-    """What the predictions (see made_from) or counts in a file were made from; None where there is no whole such file."""
+    """What the predictions (see made_from) or counts in a file were made from; None where there is no whole such
+    file."""
     try:
         return footer_of(uri)[0]
     except ZsadError:

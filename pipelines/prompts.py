@@ -1,4 +1,5 @@
-"""What the images of an archive are called: category and prompt by one text for all, a table, a column or the folder."""
+"""What the images of an archive are called: category and prompt by one text for all, a table, a column or the
+folder."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ class Named(NamedTuple):
 
 
 class Prompts(NamedTuple):
-    """`archive`: the category of images of which nothing else says one. `for_all`: the prompt of every image, which are then
-    of one category wherever they lie. `by_key`, `by_category`: a table's, which go before everything else."""
+    """`archive`: the category of images of which nothing else says one. `for_all`: the prompt of every image, which are
+    then of one category wherever they lie. `by_key`, `by_category`: a table's, which go before everything else."""
 
     archive: str
     for_all: str | None = None
@@ -30,7 +31,8 @@ class Prompts(NamedTuple):
     def of(self, key: str, folder: str, category: str | None, prompt: str | None) -> Named:
         """What an image is called; `category` and `prompt` are what its container says, `folder` where it lies.
 
-        Without anything else the folder says both, "metal_nut" as "metal nut". UsageError where nothing says what it shows.
+        Without anything else the folder says both, "metal_nut" as "metal nut". UsageError where nothing says what it
+        shows.
         """
         told = self.by_key.get(key, {})
         category = told.get("category") or category or (not self.for_all and folder) or self.archive
@@ -43,7 +45,8 @@ class Prompts(NamedTuple):
 
 
 def read_prompts(archive: str, for_all: str | None, table: str | None) -> Prompts:
-    """With the CSV file `table`: the columns prompt, and category or key, or all three; a row with a key is for that image.
+    """With the CSV file `table`: the columns prompt, and category or key, or all three; a row with a key is for that
+    image.
 
     Raises UsageError or ZsadError naming what is wrong, by file and line.
     """

@@ -23,8 +23,8 @@ def begin_or_go_on(
 
     `identity` is what the results depend on; the software, the command and the `places` of what goes in, by name, are
     kept beside it.
-    Says which software has another version than when the work was begun. Raises ZsadError naming what differs; `kind` is
-    what the folder holds, "run".
+    Says which software has another version than when the work was begun. Raises ZsadError naming what differs; `kind`
+    is what the folder holds, "run".
     """
     now = versions()
     if not storage.exists(storage.join(folder, file)):

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipelines import console, engine, storage
 from pipelines.category import CategoryResults, Cell, Shard, category_results, parts_of
 from pipelines.counts import count_file, read_images
+from pipelines.finished import prediction_files
 from pipelines.influence import influence_table, influence_uri
 from pipelines.predictions import made_from, partition_uri, prediction_uri
 from pipelines.runs import read_run, score_rule
@@ -43,8 +44,8 @@ def reduce(run_uris: Sequence[str], out_uri: str | None = None) -> dict:
     benchmarks = merged(runs)
     settings = next(iter(runs.values()))["settings"]
     rule = score_rule(settings)
-    for uri, run in runs.items():
-        _require_predictions(uri, run["benchmarks"])
+    for uri in runs:
+        prediction_files(uri)  # all are there
     _count(runs)
     metrics = storage.join(out_uri or run_uris[0], "metrics")
     results: dict[str, Any] = {"run": settings, "benchmarks": {}}
@@ -86,20 +87,6 @@ def merged(runs: dict[str, dict]) -> dict[str, dict]:
             for category, declared in facts["categories"].items():
                 known["categories"].setdefault(category, declared)
     return benchmarks
-
-
-def _require_predictions(run_uri: str, benchmarks: dict[str, dict]) -> None:
-    missing, total = [], 0
-    for name, benchmark in benchmarks.items():
-        uris = [prediction_uri(run_uri, name, file["name"]) for file in benchmark["files"]]
-        present = set(storage.list_names(uris[0].rsplit("/", 1)[0])) if uris else set()
-        missing += [uri for uri in uris if uri.rsplit("/", 1)[1] not in present]
-        total += len(uris)
-    if missing:
-        raise ZsadError(
-            f"{run_uri}: {len(missing)} of {total} prediction files are missing (the first: {missing[0]}); "
-            "run evaluate again with the same arguments: it does only what is missing"
-        )
 
 
 def _count(runs: dict[str, dict]) -> None:

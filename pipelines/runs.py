@@ -27,8 +27,8 @@ def check_begun(run: str, settings: dict, benchmarks: list[str]) -> None:
     there = read_run(run)
     if there["benchmarks"].keys() != set(benchmarks):
         raise ZsadError(
-            f"{run}: a run of {', '.join(there['benchmarks'])}, and this call is for {', '.join(benchmarks)}; give these "
-            "a run folder of their own: `zsad leaderboard` puts runs of one model into one row, and "
+            f"{run}: a run of {', '.join(there['benchmarks'])}, and this call is for {', '.join(benchmarks)}; give "
+            "these a run folder of their own: `zsad leaderboard` puts runs of one model into one row, and "
             "`zsad reduce RUN RUN --out FOLDER` into one table"
         )
     known = {name: value for name, value in there["settings"].items() if name in settings}
@@ -48,7 +48,8 @@ def open_run(run: str, settings: dict, benchmarks: dict, shards: str) -> None:
 
 
 def open_archive(run: str, settings: dict, archive: dict, source: str) -> None:
-    """The same for a run over an archive: `archive` holds how its images are called and cut, `source` where they lie."""
+    """The same for a run over an archive: `archive` holds how its images are called and cut, `source` where they
+    lie."""
     identity = {"settings": settings, "archive": archive}
     provenance.begin_or_go_on(run, "run.json", "run", identity, {"source": source}, lambda: read_archive(run))
 

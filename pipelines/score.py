@@ -1,4 +1,5 @@
-"""An archive of images to predictions: what is new in it is listed, scored and added; tables need labels, this does not."""
+"""An archive of images to predictions: what is new in it is listed, scored and added; tables need labels, this does
+not."""
 
 from __future__ import annotations
 
@@ -44,8 +45,8 @@ def score(
     """Score the images of an archive that have no predictions in the run yet.
 
     `source_uri`: a folder of images, tar files and Parquet files, in any mixture, or one such file. `prompt`, `prompts`
-    (a CSV file), `name`: see prompts.Prompts; by default the name of the folder. `tile`, `overlap`: see zsad_core.tiling.
-    Raises ZsadError where the run folder holds another run.
+    (a CSV file), `name`: see prompts.Prompts; by default the name of the folder. `tile`, `overlap`: see
+    zsad_core.tiling. Raises ZsadError where the run folder holds another run.
     """
     source_uri, run_uri = storage.normalise(source_uri), storage.normalise(run_uri)
     _check(tile, overlap)

@@ -25,8 +25,8 @@ MANIFEST = "manifest.json"
 WARNINGS_SHOWN = 3
 
 # label: 0 normal, 1 anomalous, null unknown. image: the original bytes. mask: 1-bit PNG at the size of the upright
-# image; null with a mask_error where the source's cannot be used, and where a normal sample needs none. sha256: hex, of the
-# image bytes. error: why there is no image that can be used.
+# image; null with a mask_error where the source's cannot be used, and where a normal sample needs none. sha256: hex, of
+# the image bytes. error: why there is no image that can be used.
 SHARD_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),

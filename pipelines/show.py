@@ -50,7 +50,9 @@ def show(run_uri: str, key: str, benchmark: str | None = None) -> tuple[bytes, l
         spread = row["anomaly_map_std"] and decode(row["anomaly_map_std"], row["map_height"], row["map_width"])
         mask = None if row["mask"] is None else unpack_mask(row["mask"], *codes.shape)
     except ValueError as error:
-        raise ZsadError(f"{file.uri}: row {key!r}: damaged map or mask ({error})") from None
+        raise ZsadError(
+            f"{file.uri}: row {key!r}: damaged map or mask ({error}); remove the file and make it again"
+        ) from None
     image, why = _original(run_uri, facts, file, row)
     caption = _caption(row, file.benchmark, why)
     picture = figure(_panels(codes, spread, mask, image), caption)

@@ -188,7 +188,8 @@ def _remark(name: str, result: dict[str, Any], content: dict[str, Any], asked: s
 
 
 def read_cuts(run_uri: str, settings: dict, what: Literal["score", "map"]) -> dict[str, dict[str, float | None]]:
-    """Benchmark -> category -> its cut of `<run>/thresholds/thresholds.json`, None where it has none; empty without a file.
+    """Benchmark -> category -> its cut of `<run>/thresholds/thresholds.json`, None where it has none; empty without a
+    file.
 
     ZsadError where the file is damaged, or was made when the run had other `settings`.
     """

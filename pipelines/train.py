@@ -222,7 +222,8 @@ class _Screen:
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What Ray Train's worker runs. It tells of an error and ends well: Ray Train would try again what cannot succeed."""
+    """What Ray Train's worker runs. It tells of an error and ends well: Ray Train would try again what cannot
+    succeed."""
     # Threads that wait must not spin on cores that prepare the next batch; read when torch is loaded, not before here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -38,7 +38,8 @@ def upsampled_probability(logits: Tensor, size: int, samples: Tensor | None = No
 
 
 def _in_one_kernel(logits: Tensor, size: int, samples: Tensor | None = None) -> Tensor:
-    """The same, as torch.compile makes one kernel of it: each pixel reads its four grid points of every one of the M."""
+    """The same, as torch.compile makes one kernel of it: each pixel reads its four grid points of every one of the
+    M."""
     grid = logits.shape[-1]
     position = torch.arange(size, device=logits.device) * ((grid - 1) / (size - 1))
     before = position.long().clamp(max=grid - 2)
@@ -101,7 +102,8 @@ def shrink(maps: Tensor, size: int) -> Tensor:
 
 
 def codes_of(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """uint16 codes round(65535 p) of maps in [0, 1], and the lowest and highest of them before they were cut to 16 bits.
+    """uint16 codes round(65535 p) of maps in [0, 1], and the lowest and highest of them before they were cut to 16
+    bits.
 
     map_codec.quantise on the device of the maps: whoever reads the codes has to see that the two are in 0 .. 65535.
     """

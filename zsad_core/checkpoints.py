@@ -40,7 +40,7 @@ def read_facts(path: str) -> dict | None:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})[ENTRY])
     except (SafetensorError, OSError) as error:
-        raise ZsadError(f"{path}: damaged, no readable safetensors file ({error})") from None
+        raise ZsadError(f"{path}: damaged, no readable safetensors file ({error}); take an undamaged one") from None
     except (KeyError, ValueError, RecursionError):
         raise ZsadError(f"{path}: no checkpoint of a method (`zsad train` and `zsad export` write them)") from None
     if isinstance(facts, dict):

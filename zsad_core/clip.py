@@ -20,8 +20,8 @@ from zsad_core.towers import OpenClip
 
 Activation = Literal["gelu", "quick_gelu"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
-# Of a GPU's fused attentions the one that wastes least on a text's twenty tokens: cuDNN's, which torch would take, needs
-# twice the time. On a CPU there is one.
+# Of a GPU's fused attentions the one that wastes least on a text's twenty tokens: cuDNN's, which torch would take,
+# needs twice the time. On a CPU there is one.
 KERNELS_FOR_TEXTS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 
 

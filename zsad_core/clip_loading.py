@@ -100,7 +100,8 @@ def _clip_by_name(source: str) -> OpenClip:
             return open_clip.create_model(name, pretrained=weights, force_quick_gelu=quick_gelu)
     except Exception as error:  # network, hub and checkpoint failures of any kind
         raise ZsadError(
-            f"{source}: its weights could not be had ({first_line(error)}); with the file at hand: --backbone {name}:FILE"
+            f"{source}: its weights could not be had ({first_line(error)}); with the file at hand: "
+            f"--backbone {name}:FILE"
         ) from error
 
 

@@ -24,8 +24,8 @@ def lines(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def table(text: str, file: str, needed: Sequence[str] = ()) -> tuple[list[str], Rows]:
-    """(names of the columns, in lower case, (number of the line, {column: cell}) of each row) of a text whose first line
-    names the columns, at least those `needed`."""
+    """(names of the columns, in lower case, (number of the line, {column: cell}) of each row) of a text whose first
+    line names the columns, at least those `needed`."""
     rows = lines(text, file)
     _, header = next(rows, (1, []))
     names = [name.casefold() for name in header]

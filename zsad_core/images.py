@@ -21,12 +21,13 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # PIL also opens formats that start other programs (EPS) or hold no picture of pixels; an archive has no use for them.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 _ENDINGS = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".ppm", ".pgm", ".pbm",
+    ".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".ppm",
+    ".pgm", ".pbm",
 )  # fmt: skip
 
 # Decoding takes up to 8 bytes a pixel, the image in 4 and a converted or turned one beside it: 134 million pixels. Two
-# decoders keep more: JPEG2000's 32 bits of every channel (44 million), WEBP's three canvases (53 million). A progressive
-# JPEG is held in coefficients (107 million).
+# decoders keep more: JPEG2000's 32 bits of every channel (44 million), WEBP's three canvases (53 million). A
+# progressive JPEG is held in coefficients (107 million).
 MAX_BYTES = 2**30
 BYTES_A_PIXEL = {"JPEG2000": 24, "WEBP": 20}
 PROGRESSIVE = 10

@@ -34,6 +34,7 @@ from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.pixels import normalised
 from zsad_core.towers import OpenClip
+from zsad_core.weight_files import read_tensors
 
 WARM_UP = 150  # steps
 DECAY = 0.5  # of the steps, the last, in which the learning rate falls to 0
@@ -258,8 +259,8 @@ def _train(rank: int, settings: PretrainingSettings, state_file: str, report: Re
 def _optimisers(objective: Objective, settings: PretrainingSettings) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al., 2024) for the matrices of the transformers' blocks, AdamW for all else.
 
-    Of two trainings from one state on the same pictures, 300 steps each, that with Muon learned faster (mean loss of the
-    captions over the last 50 steps 0.70 against 0.79, of the patches 1.85 against 1.88).
+    Of two trainings from one state on the same pictures, 300 steps each, that with Muon learned faster (mean loss of
+    the captions over the last 50 steps 0.70 against 0.79, of the patches 1.85 against 1.88).
     """
     in_blocks: list[Tensor] = []
     matrices: list[Tensor] = []
@@ -280,8 +281,9 @@ def _optimisers(objective: Objective, settings: PretrainingSettings) -> list[tor
 def _read_state(settings: PretrainingSettings, state_file: str) -> dict | None:
     if not os.path.exists(state_file):
         return None
-    state = torch.load(state_file, weights_only=True)
-    if state["settings"] | {"steps": settings.steps} != asdict(settings):
+    state = read_tensors(state_file)
+    made = state.get("settings")
+    if not isinstance(made, dict) or made | {"steps": settings.steps} != asdict(settings):
         raise ZsadError(f"{state_file}: of a training with other settings; remove it, or name another file")
     return state
 

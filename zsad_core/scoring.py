@@ -180,7 +180,8 @@ class Scorer:
         return scores._replace(score=plain, batch_size=batch_size)
 
     def score_image(self, content: bytes, prompt: str, tile: int | None = None, overlap: float = OVERLAP) -> ImageScore:
-        """Score the encoded bytes of an image of a `prompt`, "metal nut"; in tiles of `tile` pixels where that is given.
+        """Score the encoded bytes of an image of a `prompt`, "metal nut"; in tiles of `tile` pixels where that is
+        given.
 
         The same numbers as `zsad score` gives. Raises ImageError where the bytes are no image that can be used.
         """

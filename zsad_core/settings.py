@@ -19,13 +19,13 @@ USEFUL_BATCH: dict[str, int] = {"cpu": 4, "cuda": 32}  # images at once, where m
 class ScoringSettings:
     """A method with its weights, and how it is run.
 
-    method: a name of zsad_core.methods. backbone: see zsad_core.clip_loading. checkpoint: a file, or "random" (untrained).
-    image_size: pixels of the model's square input, None for the backbone's default. samples: prompt samples R of an
-    image. map_size: pixels of the stored maps' side, None for the image size. threads: CPU threads of one model; 1 by
-    default, so that the number of models on a machine changes no sum's order. compile: whether torch.compile makes
-    kernels (see Method.compile_kernels). uncertainty: whether the deviation of score and map over the prompt samples is
-    given too, where a method has such. batch_size (images at once) and device: None leaves them to the hardware, see `on`.
-    options: the method's that the user gave, for all benchmarks; see zsad_core.methods.base.
+    method: a name of zsad_core.methods. backbone: see zsad_core.clip_loading. checkpoint: a file, or "random"
+    (untrained). image_size: pixels of the model's square input, None for the backbone's default. samples: prompt
+    samples R of an image. map_size: pixels of the stored maps' side, None for the image size. threads: CPU threads of
+    one model; 1 by default, so that the number of models on a machine changes no sum's order. compile: whether
+    torch.compile makes kernels (see Method.compile_kernels). uncertainty: whether the deviation of score and map over
+    the prompt samples is given too, where a method has such. batch_size (images at once) and device: None leaves them
+    to the hardware, see `on`. options: the method's that the user gave, for all benchmarks; see zsad_core.methods.base.
     """
 
     method: str = "bayes-pfl"

@@ -44,8 +44,8 @@ def tiling_of(height: int, width: int, tile: int | None, overlap: float, map_siz
     """How an image of `height` x `width` pixels is covered by tiles of `tile` x `tile` pixels, whose maps have
     `map_size`; None: by one tile, whatever its aspect.
 
-    Neighbours share at least `overlap` of their side, in [0, 1), and lie evenly. Along a side that is shorter than a tile,
-    the tile is as short. Raises ImageError where the whole map would be too large.
+    Neighbours share at least `overlap` of their side, in [0, 1), and lie evenly. Along a side that is shorter than a
+    tile, the tile is as short. Raises ImageError where the whole map would be too large.
     """
     if tile is None:
         return Tiling.whole(map_size)
@@ -77,8 +77,8 @@ def tile_pixels(image: Image.Image, tiling: Tiling, size: int) -> np.ndarray:
 
 
 def of_whole_image(of_tiles: Mapping[str, np.ndarray], tiling: Tiling, overlap: float) -> dict[str, Any]:
-    """What an image's tiles say of it, all (n, ...), by name: numbers are those of the tile of the highest `score`, which
-    has to be among them; what begins with `codes` are maps, which become the whole one."""
+    """What an image's tiles say of it, all (n, ...), by name: numbers are those of the tile of the highest `score`,
+    which has to be among them; what begins with `codes` are maps, which become the whole one."""
     most = int(np.argmax(of_tiles["score"]))
     return {
         name: assembled(values, tiling, overlap) if name.startswith("codes") else float(values[most])
@@ -87,8 +87,8 @@ def of_whole_image(of_tiles: Mapping[str, np.ndarray], tiling: Tiling, overlap: 
 
 
 def assembled(codes: np.ndarray, tiling: Tiling, overlap: float) -> np.ndarray:
-    """The whole map (height, width) of the tiles' maps (n, side, side), row by row, all uint16 codes: their mean, weighted
-    by a ramp that rises over the overlap from each edge."""
+    """The whole map (height, width) of the tiles' maps (n, side, side), row by row, all uint16 codes: their mean,
+    weighted by a ramp that rises over the overlap from each edge."""
     if tiling.count == 1:
         return codes[0]
     across = np.arange(0.5, tiling.side)

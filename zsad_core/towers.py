@@ -67,7 +67,8 @@ def _both_attentions(block: OpenClip, x: Tensor, patches: Tensor, going_on: slic
 
 
 def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
-    """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at once."""
+    """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at
+    once."""
     queries, keys, values = projected(weights, x, ALL)
     return attended(weights, queries, keys, values, visible)
 

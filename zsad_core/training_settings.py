@@ -12,8 +12,8 @@ from zsad_core.settings import Device, ScoringSettings, check_counts
 class TrainingSettings:
     """A method and how it is trained; None leaves a value to the method's recipe or to the hardware.
 
-    backbone: see zsad_core.clip_loading. image_size: pixels of the model's square input. epochs: the most that a stage takes.
-    batch_size: images of a step. threads: CPU threads, of the model and of those that prepare images.
+    backbone: see zsad_core.clip_loading. image_size: pixels of the model's square input. epochs: the most that a stage
+    takes. batch_size: images of a step. threads: CPU threads, of the model and of those that prepare images.
     """
 
     method: str = ScoringSettings.method

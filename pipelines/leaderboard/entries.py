@@ -57,7 +57,8 @@ def read_entries(arguments: list[str]) -> list[Entry]:
     """The entries that `RUN` or `NAME=RUN` arguments make, in their order.
 
     Runs of one NAME are one entry, and so are runs without a name that differ in nothing but the seed, of the prompt
-    samples or of the training. Raises ZsadError for a run without whole results, and where two runs of an entry would have to be merged first.
+    samples or of the training. Raises ZsadError for a run without whole results, and where two runs of an entry would
+    have to be merged first.
     """
     named: dict[tuple[str, str], list[Run]] = {}
     places = [storage.normalise(uri) for _, uri in map(name_and_run, arguments)]

@@ -1,5 +1,5 @@
-"""The pictures of a report: sheets of small ones, of each image itself and of its map over it, made a prediction file at
-a time.
+"""The pictures of a report: sheets of small ones, of each image itself and of its map over it, made a prediction file
+at a time.
 
 A file's sheets lie where the file lies below `predictions`, with a JSON of the same name that is written last and says
 what they were made from: pictures of a file that has not changed are never made again.
@@ -46,8 +46,8 @@ def sheet_name(number: int) -> str:
 
 
 def make_sprites(unit: dict) -> dict:
-    """Ray task: gives `places`, a Place for each row of the prediction file that has a picture, `made`, how many were made
-    now, and the unit's `file_number`.
+    """Ray task: gives `places`, a Place for each row of the prediction file that has a picture, `made`, how many were
+    made now, and the unit's `file_number`.
 
     The unit: `name` (URI of the file), `file` (a PredictionFile), `origin` (where its images lie), `out` (folder of all
     sprites), `size` (pixels of a picture's longer side), `scale` (low, high) of the maps and `rows`, the numbers

@@ -33,7 +33,8 @@ class Cluster:
     environment: dict[str, str]
 
     def submit(self, *command: object) -> subprocess.CompletedProcess:
-        """Have the head run `python -m ...` and wait for its end; a head that has just started may not take jobs yet."""
+        """Have the head run `python -m ...` and wait for its end; a head that has just started may not take jobs
+        yet."""
         for _ in range(30):
             done = subprocess.run(
                 [BIN / "ray", "job", "submit", "--address", f"http://{HEAD}:{DASHBOARD_PORT}",
@@ -105,7 +106,8 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def listening(process_id: int) -> set[tuple[str, str, int]]:
-    """(command line, address, port) of every TCP socket on which the process or one that it started takes connections."""
+    """(command line, address, port) of every TCP socket on which the process or one that it started takes
+    connections."""
     owners = {}
     for owner in [process_id, *descendants(process_id)]:
         for descriptor in Path(f"/proc/{owner}/fd").glob("*"):

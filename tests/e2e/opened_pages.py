@@ -8,8 +8,8 @@ def opened_pages(browser, address, title, reads_its_folder=False):
     """Gives a function that opens the page at `address`, a file: URL, with a view behind it.
 
     At the end nothing went wrong in any page that was opened, and nothing was asked for but the page itself and, where
-    that is allowed, other files of its folder. `title`: the page's; no name from outside ran as a programme that changed
-    it.
+    that is allowed, other files of its folder. `title`: the page's; no name from outside ran as a programme that
+    changed it.
     """
     contexts, troubles, requests = [], [], []
 

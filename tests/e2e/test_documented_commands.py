@@ -1,4 +1,5 @@
-"""Every command of README.md and docs/ is run as it is printed where that is possible here; the others' words are known.
+"""Every command of README.md and docs/ is run as it is printed where that is possible here; the others' words are
+known.
 
 The data that the documents speak of are drawn at the places that they name; the user's home is the working folder.
 """

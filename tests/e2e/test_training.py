@@ -100,7 +100,8 @@ def start(shards, tmp_path):
 @pytest.mark.slow
 @pytest.mark.fault
 def test_a_disturbed_training_ends_as_an_undisturbed_one(shards, start, record_fault, tmp_path):
-    """Interrupted by Ctrl-C, (in the script) killed as a whole, its worker killed: one journey, for a start takes long."""
+    """Interrupted by Ctrl-C, (in the script) killed as a whole, its worker killed: one journey, for a start takes
+    long."""
     state = tmp_path / "run" / "state.pt"
     process = start()
     wait_for(state.exists, process)

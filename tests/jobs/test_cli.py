@@ -1,4 +1,5 @@
-"""The `zsad` command in this process: what it lists, every wrong call gets a message, `validate` names all that is bad."""
+"""The `zsad` command in this process: what it lists, every wrong call gets a message, `validate` names all that is
+bad."""
 
 import importlib.metadata
 import os

@@ -1,4 +1,5 @@
-"""`zsad draw`: what is named is drawn, each into its own folder; what cannot be drawn is refused before a file is made."""
+"""`zsad draw`: what is named is drawn, each into its own folder; what cannot be drawn is refused before a file is
+made."""
 
 import argparse
 

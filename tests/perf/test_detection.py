@@ -1,4 +1,5 @@
-"""The arithmetic of perf/detection.py on made-up figures, kinds that layouts do not say, and figures of a made-up run."""
+"""The arithmetic of perf/detection.py on made-up figures, kinds that layouts do not say, and figures of a made-up
+run."""
 
 import math
 import os

@@ -1,4 +1,5 @@
-"""Parquet files that decode to far more than they hold, or whose headers lie, are refused; whatever wrote the others."""
+"""Parquet files that decode to far more than they hold, or whose headers lie, are refused; whatever wrote the
+others."""
 
 import io
 import subprocess

@@ -237,7 +237,7 @@ def test_only_counts_of_changed_predictions_are_made_again(copied):
 def test_missing_predictions_are_counted(copied):
     for name in ("HeadCT", "MVTec-AD"):
         next((copied / "predictions" / f"benchmark={name}").iterdir()).unlink()
-    with pytest.raises(ZsadError, match=r"2 of \d+ prediction files are missing.*run evaluate again"):
+    with pytest.raises(ZsadError, match=r"2 of \d+ prediction files are missing.*run the command that made it again"):
         reduce([str(copied)])
     with pytest.raises(ZsadError, match="no run there"):
         reduce([str(copied / "predictions")])

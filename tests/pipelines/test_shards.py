@@ -1,4 +1,5 @@
-"""Shard files and manifests: written alike every time, read by plain tools, refused with a reason when they do not fit."""
+"""Shard files and manifests: written alike every time, read by plain tools, refused with a reason when they do not
+fit."""
 
 import hashlib
 import json

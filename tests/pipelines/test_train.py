@@ -136,7 +136,8 @@ def test_a_stopped_training_ends_with_the_same_bytes(shards, settings, facts, fi
 
 @pytest.mark.slow
 def test_through_ray(ray_session, shards, settings, finished, tmp_path, capfd, monkeypatch):
-    """The same bytes; started again it does nothing, with other settings it refuses; an error of the worker comes out."""
+    """The same bytes; started again it does nothing, with other settings it refuses; an error of the worker comes
+    out."""
     rows = train(shards, str(tmp_path / "run"), settings, "drawn", "held-out")
     assert contents(tmp_path / "run") == contents(finished[0])
     assert rows == read_losses(str(tmp_path / "run"))

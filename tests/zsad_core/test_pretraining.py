@@ -1,4 +1,5 @@
-"""Pretraining of the small backbone: its loss by hand, its gradients, going on from a state, weights that load, shares."""
+"""Pretraining of the small backbone: its loss by hand, its gradients, going on from a state, weights that load,
+shares."""
 
 import json
 from dataclasses import asdict, replace

@@ -76,7 +76,8 @@ def test_the_mean_by_its_definition(overlap):
 
 
 def test_tiles_that_differ_leave_no_seam():
-    """Two flat maps of other values: between neighbouring pixels the ramp rises evenly over the overlap, nowhere jumps."""
+    """Two flat maps of other values: between neighbouring pixels the ramp rises evenly over the overlap, nowhere
+    jumps."""
     tiling = tiling_of(40, 70, 40, 0.25, 40)
     assert tiling.count == 2
     whole = assembled([np.full((40, 40), 10000, np.uint16), np.full((40, 40), 20000, np.uint16)], tiling, 0.25)

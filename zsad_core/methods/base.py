@@ -6,10 +6,10 @@ that the user gave, `checkpoint` may be "random" (untrained) and `image_size` No
 `OPTIONS` ({name: Option}), numbers that the method's authors choose by the target benchmark.
 
 A method that can be trained has a module `training` in its package, with
-`recipe(auxiliary, published, backbone) -> Recipe`, where `auxiliary` is the benchmark learnt from, `published` says that
-the authors' own rule of validation is followed, and `backbone` is the model's; `untrained(backbone, image_size, seed) -> Method`, ready to learn; and
-`save(model, path, auxiliary, training)`, which writes a checkpoint for `build` with all that made it (see
-zsad_core.checkpoints and methods/weights.py).
+`recipe(auxiliary, published, backbone) -> Recipe`, where `auxiliary` is the benchmark learnt from, `published` says
+that the authors' own rule of validation is followed, and `backbone` is the model's; `untrained(backbone, image_size,
+seed) -> Method`, ready to learn; and `save(model, path, auxiliary, training)`, which writes a checkpoint for `build`
+with all that made it (see zsad_core.checkpoints and methods/weights.py).
 
 A method whose authors publish weights has a module `checkpoint` in its package, with `save_released(model, path)`,
 which writes them as the authors' program reads them; `build` reads both kinds.

@@ -55,7 +55,9 @@ def facts_for(method: str, path: str, stages: Collection[int] = (1,)) -> dict | 
     """
     if facts := read_facts(path):
         if facts["method"] != method:
-            raise ZsadError(f"{path}: a checkpoint of {facts['method']}, not of {method}")
+            raise ZsadError(
+                f"{path}: a checkpoint of {facts['method']}, not of {method}; add --method {facts['method']}"
+            )
         if facts["stage"] not in stages or facts["activation"] not in ACTIVATIONS:
             raise ZsadError(
                 f"{path}: its head names stage {facts['stage']} and activation {facts['activation']}, "

@@ -11,7 +11,8 @@ BINS = 512
 
 
 def bin_starts(counts: np.ndarray) -> np.ndarray:
-    """Indices (at most BINS + 1,) at which bins of the scores start, the first 0; `counts` int (N,) by score, ascending.
+    """Indices (at most BINS + 1,) at which bins of the scores start, the first 0; `counts` int (N,) by score,
+    ascending.
 
     Half of the bins share the items equally, half share the logarithm of their rank from the top.
     """

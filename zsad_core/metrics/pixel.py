@@ -20,8 +20,8 @@ _EIGHT_CONNECTED = np.ones((3, 3), bool)
 class MapCounts(NamedTuple):
     """What PixelCounts holds, of one map and only at the codes that it has: small, and quick to make and to add.
 
-    `normal` and `anomalous` (uint32) at the codes `code` and `anomalous_code` (uint16, ascending), `region_weight` at the
-    latter.
+    `normal` and `anomalous` (uint32) at the codes `code` and `anomalous_code` (uint16, ascending), `region_weight` at
+    the latter.
     """
 
     code: np.ndarray
@@ -78,7 +78,8 @@ class PixelCounts:
     """All that the pixel metrics need of a set of maps; index i of the arrays (..., 65536) is code i.
 
     `normal`, `anomalous` int64: pixels of either ground truth. `region_weight` float64: sum of 1/(area of its region)
-    over the anomalous pixels, where regions are the 8-connected components of each mask. `regions` (...), or an int: their number.
+    over the anomalous pixels, where regions are the 8-connected components of each mask. `regions` (...), or an int:
+    their number.
     """
 
     normal: np.ndarray

@@ -96,7 +96,8 @@ def write_files(folder, benchmark, parts, shards_root=None):
 
 
 def write_run(folder, found, shards_root=None, per_file=20, settings=SETTINGS):
-    """run.json without a list of benchmarks, as that of an archive, prediction files, and shards where a root is given."""
+    """run.json without a list of benchmarks, as that of an archive, prediction files, and shards where a root is
+    given."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"settings": settings, "shards": str(shards_root), "versions": {}, "command": []}
     (folder / "run.json").write_text(json.dumps(facts))

@@ -1,4 +1,5 @@
-"""A report from a run: its index against plain pandas, its sprites against the images and maps, and what is made again."""
+"""A report from a run: its index against plain pandas, its sprites against the images and maps, and what is made
+again."""
 
 import base64
 import io

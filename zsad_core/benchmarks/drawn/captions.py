@@ -10,12 +10,14 @@ FLAWLESS = (
 )  # fmt: skip
 DAMAGED = (
     "a photo of a damaged {}", "a broken {}", "a {} with a defect", "a photo of a faulty {}", "a bad {}",
-    "an abnormal {}", "a photo of a {} with damage", "a diseased {}", "a photo of a flawed {}", "{}, something is wrong",
+    "an abnormal {}", "a photo of a {} with damage", "a diseased {}", "a photo of a flawed {}",
+    "{}, something is wrong",
 )  # fmt: skip
 WITH_KIND = ("a photo of a {} with {}", "a {}, {}", "{}: {}")
 KINDS = {
     "absent_part": "a missing part", "blurred": "a worn spot", "contamination": "dirt on it", "crack": "a crack",
-    "cut_off": "an end cut off", "displaced": "a break in the pattern", "foreign": "a foreign patch", "growth": "a growth", "lump": "a lump", "hole": "a hole",
+    "cut_off": "an end cut off", "displaced": "a break in the pattern", "foreign": "a foreign patch",
+    "growth": "a growth", "lump": "a lump", "hole": "a hole",
     "missing_part": "a piece broken off", "pasted": "a misplaced piece", "roughened": "a rough spot",
     "rubbed_out": "an area rubbed out", "scratch": "a scratch", "shaded": "a discoloured area",
     "squeezed": "a distorted area", "stain": "a stain", "strokes": "lines on it", "swapped_part": "a crooked part",

@@ -1,4 +1,5 @@
-"""Outlines of the drawn world's objects: each builder fixes a shape once, as a signed distance in a frame about 1 wide."""
+"""Outlines of the drawn world's objects: each builder fixes a shape once, as a signed distance in a frame about 1
+wide."""
 
 from __future__ import annotations
 

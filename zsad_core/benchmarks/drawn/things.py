@@ -1,6 +1,7 @@
 """Objects of the drawn world: an outline, what it is painted with, and what is on it, each fixed once by a style.
 
-Real products are full of normal structure (bands, prints, mounted parts, sheen); so are these, lest it be called damage.
+Real products are full of normal structure (bands, prints, mounted parts, sheen); so are these, lest it be called
+damage.
 """
 
 from __future__ import annotations

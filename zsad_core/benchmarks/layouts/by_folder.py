@@ -124,7 +124,8 @@ def ksdd2(benchmark: Benchmark, tree: Tree) -> Iterator[Sample]:
     images = [path for path in paths if not _is_ground_truth(path)]
     if not masks:
         raise ZsadError(
-            f"{benchmark.name}: no NNNNN_GT.png among the images of {found['test'][0]}; these masks tell which are normal"
+            f"{benchmark.name}: no NNNNN_GT.png among the images of {found['test'][0]}; these masks tell "
+            "which are normal"
         )
 
     assert benchmark.mask_threshold is not None

@@ -69,7 +69,8 @@ def untrained(backbone: str, image_size: int | None, seed: int) -> BayesPFL:
 
 @torch.no_grad()
 def _begin_with_clip(model: BayesPFL) -> None:
-    """Begin with CLIP's own judgement by words of both states: small noise, flows at rest, mappings that change nothing.
+    """Begin with CLIP's own judgement by words of both states: small noise, flows at rest, mappings that change
+    nothing.
 
     As published, what the flows add to the learned vectors has a standard deviation of 1 to 3 in each dimension. The
     token embeddings of the small backbone have 0.04: its prompts of both states would read alike, and it takes some

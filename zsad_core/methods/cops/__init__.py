@@ -26,7 +26,8 @@ def build(backbone: str, checkpoint: str, image_size: int | None, samples: int) 
     """The method on `backbone` with the weights of the file `checkpoint`, or untrained with "random".
 
     The file is one of our own, whose head tells the activation, or one of the authors', who have the backbone's. Raises
-    ZsadError for a file that is neither, that is damaged or incomplete, or that was made for another method or backbone.
+    ZsadError for a file that is neither, that is damaged or incomplete, or that was made for another method or
+    backbone.
     """
     if samples < 1:
         raise UsageError(f"{samples} prompt samples: at least 1 is needed")

@@ -58,7 +58,8 @@ def focal_loss(probability: Tensor, masks: Tensor, gamma: float = 2.0, smoothing
 
 
 def dice_loss(probability: Tensor, masks: Tensor, smoothing: float = 1.0) -> Tensor:
-    """1 - Dice coefficient (Milletari et al. 2016) of probabilities (B, S, S) against masks, the mean over the images."""
+    """1 - Dice coefficient (Milletari et al. 2016) of probabilities (B, S, S) against masks, the mean over the
+    images."""
     overlap, total = (probability * masks).sum((1, 2)), (probability + masks).sum((1, 2))
     return (1 - (2 * overlap + smoothing) / (total + smoothing)).mean()
 

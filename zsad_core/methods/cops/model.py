@@ -54,8 +54,8 @@ class Prototypes(nn.Module):
 
 
 class Prompts(nn.Module):
-    """Learned vectors: `normal` and `abnormal`, each (14, D), stand for the words of a state's prompt, 6 of context, 6 of
-    state, 2 of class. `deep`: for each text block from the second on (4, D), what enters it at places 1 to 4."""
+    """Learned vectors: `normal` and `abnormal`, each (14, D), stand for the words of a state's prompt, 6 of context, 6
+    of state, 2 of class. `deep`: for each text block from the second on (4, D), what enters it at places 1 to 4."""
 
     def __init__(self, width: int, deep_blocks: int):
         super().__init__()
@@ -74,7 +74,8 @@ class Prompts(nn.Module):
 
 
 class VaeEncoder(nn.Module):
-    """Image features (B, D) to mean and log-variance (B, D) of what the decoder makes class vectors of; for training."""
+    """Image features (B, D) to mean and log-variance (B, D) of what the decoder makes class vectors of; for
+    training."""
 
     def __init__(self, width: int):
         super().__init__()
