@@ -15,7 +15,6 @@ from zsad_core import methods
 from zsad_core.checkpoints import SUFFIX, read_facts
 from zsad_core.errors import UsageError
 from zsad_core.methods import shipped_checkpoint, traits_of
-from zsad_core.methods.base import option_values
 from zsad_core.settings import USEFUL_BATCH, PlacedSettings, ScoringSettings, split_backbone
 
 FOOTERS_AT_ONCE = 32
@@ -61,7 +60,9 @@ def choose_models(
     """
     traits = traits_of(settings.method)
     _check_use(settings, checkpoints)
-    if settings.options:  # looked at before Ray starts; it loads the method's module
+    if settings.options:  # looked at before Ray starts; it loads torch
+        from zsad_core.methods.base import option_values
+
         option_values(methods.options_of(settings.method), settings.options, {})
     if not traits.has_backbone:
         settings = dataclasses.replace(settings, backbone=runs.NONE)

@@ -23,6 +23,7 @@ from zsad_core.metrics.image import image_score_plain
 from zsad_core.pixels import normalised
 from zsad_core.settings import ScoringSettings
 from zsad_core.tiling import OVERLAP, of_whole_image, tile_pixels, tiling_of
+from zsad_core.weight_files import first_line
 
 # What torch's allocator, oneDNN and cuBLAS say of it.
 OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -308,8 +309,7 @@ def _compiling() -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ZsadError(f"torch.compile does not work here, leave out --compile: {reason}") from None
+        raise ZsadError(f"torch.compile does not work here, leave out --compile: {first_line(error)}") from None
 
 
 def _keep_freed_memory() -> None:

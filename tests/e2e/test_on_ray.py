@@ -45,7 +45,7 @@ def work_through(source, folder, settings, actors):
 def test_the_same_bytes(source, settings, tmp_path, ray_session, monkeypatch):
     with one_process():
         expected = work_through(source, tmp_path / "one", settings, 1)
-    assert (expected[2].images, expected[2].not_scored) == (23, 1)
+    assert (expected[2].now.images, expected[2].now.not_scored) == (23, 1)
     monkeypatch.setattr(engine, "FEW", 0)  # as where there are many files
     # In the folder of the first: outputs name the run's place.
     (tmp_path / "one").rename(tmp_path / "kept")

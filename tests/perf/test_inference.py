@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from perf.inference import ALL, PROMPT, batch_table, measure, stage_table
 from perf.stages import NEEDED_FLOP, STAGES
+from tests.needs import needs_flop_counter
 from zsad_core.anomaly_map import upsampled_probability
 from zsad_core.methods.bayes_pfl.model import LAYERS
 from zsad_core.scoring import Scorer
@@ -55,6 +56,7 @@ def left_out(method, model, noise):
     return {"map, image score": of_upsampling(model, 1)} if method == "clip-ensemble" else {}
 
 
+@needs_flop_counter
 @METHODS
 @torch.inference_mode()
 def test_stages_give_what_the_method_gives_and_do_what_is_needed_and_no_more(settings, method):

@@ -94,7 +94,7 @@ def results_of(content):
 
 
 def flagged_of(folder):
-    return pd.read_csv(f"{folder}/thresholds/flagged.csv")
+    return pd.read_csv(f"{folder}/thresholds/flagged.csv", float_precision="round_trip")
 
 
 def plainly_flagged(frame, cuts):

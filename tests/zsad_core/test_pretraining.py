@@ -10,6 +10,7 @@ import safetensors
 import torch
 from numpy.testing import assert_allclose
 
+from tests.needs import needs_muon
 from zsad_core import backbones, pretraining
 from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
@@ -59,6 +60,7 @@ def test_every_weight_of_both_towers_learns():
     assert without == []
 
 
+@needs_muon
 def test_it_goes_on_from_its_state_and_its_weights_load(tmp_path, monkeypatch):
     monkeypatch.setattr(pretraining, "SAVE_EVERY", 1)
     state, seen = str(tmp_path / "state"), []
@@ -81,6 +83,7 @@ def test_it_goes_on_from_its_state_and_its_weights_load(tmp_path, monkeypatch):
         torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
 
 
+@needs_muon
 def test_the_state_of_other_settings_is_refused_but_for_the_steps(tmp_path):
     state, steps = str(tmp_path / "state"), []
     short = replace(TINY, steps=1)
@@ -91,6 +94,7 @@ def test_the_state_of_other_settings_is_refused_but_for_the_steps(tmp_path):
     assert steps == [2]
 
 
+@needs_muon
 def test_it_begins_with_given_weights_and_says_what_made_them(tmp_path):
     settings = replace(TINY, steps=1, start="zsad-small:drawn", learning_rate=0.0)
     clip = pretrain(settings, str(tmp_path / "state"), lambda step, losses: None)
@@ -106,11 +110,13 @@ def test_it_begins_with_given_weights_and_says_what_made_them(tmp_path):
     assert made["seed"] == 1 and made["start_made_by"] == asdict(TINY)
 
 
+@needs_muon
 def test_weights_of_another_architecture_are_no_start(tmp_path):
     with pytest.raises(UsageError, match="ViT-B-16:openai: not weights of zsad-small, as zsad-small:FILE would be"):
         pretrain(replace(TINY, start="ViT-B-16:openai"), str(tmp_path / "state"), lambda step, losses: None)
 
 
+@needs_muon
 def test_workers_learn_the_mean_of_their_shares(tmp_path):
     """Two workers of a pair each, against both shares' gradients in this process."""
     settings = PretrainingSettings(1, pairs=2, workers=2, bfloat16=False)

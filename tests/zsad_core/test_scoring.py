@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from tests.compiler import needs_compiler
+from tests.needs import needs_compiler
 from tests.pictures import encoded
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.images import CLIP_MEAN, CLIP_STD, ImageError

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.compiler import needs_compiler
+from tests.needs import needs_compiler, needs_flop_counter
 from tests.zsad_core.methods.golden_models import built
 from zsad_core import towers
 from zsad_core.anomaly_map import smooth
@@ -260,6 +260,7 @@ def flop_of(work):
     return counter.get_total_flops()
 
 
+@needs_flop_counter
 @torch.inference_mode()
 def test_no_product_is_computed_that_is_not_needed(cops_golden):
     model = built(cops_golden)
