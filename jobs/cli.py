@@ -43,7 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         job.configure(parsers[name])
         parsers[name].set_defaults(run=job.run)
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in parsers:
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
+    if arguments[0] in parsers:
         # Options may stand between the places, which argparse allows in no parser that has subparsers.
         options = parsers[arguments[0]].parse_intermixed_args(arguments[1:])
     else:

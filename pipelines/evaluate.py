@@ -36,10 +36,13 @@ def evaluate(
     with lock.held(run_uri):
         benchmarks = _benchmarks(sets, routes, models.options_of)
         runs.open_run(run_uri, recorded, benchmarks, shards_uri)
+        scored = 0
         for name in models.files:
             served = [each for each in sets if routes[each.manifest["benchmark"]] == name]
             units = [unit for shard_set in served for unit in _units(shard_set, run_uri, recorded, models.options_of)]
-            models.predict_missing(name, units)
+            scored += models.predict_missing(name, units).images
+        if not scored:
+            console.say("all predictions are there; the tables are made from them")
         return reduce([run_uri])
 
 
