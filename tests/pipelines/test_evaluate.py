@@ -16,6 +16,7 @@ from PIL import Image
 from pipelines import engine, shards, storage
 from pipelines.evaluate import evaluate
 from pipelines.pack import pack
+from pipelines.predict import Predicted
 from tests.drawn_source import draw_mvtec
 from tests.pictures import encoded, square
 from tests.plain_check import differences, tables_from_files
@@ -175,7 +176,7 @@ def test_models_and_batches_are_found_from_the_gpus(
     monkeypatch.setattr(engine, "resources", lambda: {"CPU": 16.0, "GPU": float(gpus), "memory": 128e9})
     monkeypatch.setattr("pipelines.models.describe", lambda *_: facts)
     monkeypatch.setattr("pipelines.models._pending", lambda *_: [{}] * 20)
-    monkeypatch.setattr("pipelines.models.predict", lambda *given: seen.append(given))
+    monkeypatch.setattr("pipelines.models.predict", lambda *given: seen.append(given) or Predicted())
     monkeypatch.setattr("pipelines.evaluate.reduce", lambda _: {})
     monkeypatch.setenv("RAY_ADDRESS", "somewhere")
     asked = dataclasses.replace(settings, batch_size=given, device="cuda")
