@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pipelines import console, engine, parquet, storage
 from pipelines.containers import TAR, Place, is_container, is_data, places_in, read_images
 from pipelines.prompts import Prompts
+from pipelines.texts import few
 from zsad_core.errors import ZsadError
 from zsad_core.images import ImageError, is_image_name
 
@@ -46,12 +47,13 @@ INVENTORY_SCHEMA = pa.schema(
 
 
 class Update(NamedTuple):
-    """What has come since the archive was last looked through: numbers of images; `skipped`: files of other kinds, by
-    the end of their names."""
+    """What has come since the archive was last looked through: numbers of images, `gone` those whose files are not
+    there any more; `skipped`: files of other kinds, by the end of their names."""
 
     there: int
     new: int
     changed: int
+    gone: int
     skipped: Counter
 
 
@@ -64,8 +66,12 @@ class Source(NamedTuple):
 
 def open_source(uri: str) -> Source:
     """The archive in a folder, or in one file. Raises ZsadError where there is none."""
-    versions = storage.list_versions(uri)
-    return Source(uri if storage.is_directory(uri) else uri.rsplit("/", 1)[0], versions)
+    return Source(_folder_of(uri), storage.list_versions(uri))
+
+
+def _folder_of(uri: str) -> str:
+    """Where the files of an archive lie, which may be one file."""
+    return uri if storage.is_directory(uri) else uri.rpartition("/")[0]
 
 
 def update(run: str, source: Source, prompts: Prompts, image_column: str, unit_size: int, moved: bool) -> Update:
@@ -78,19 +84,48 @@ def update(run: str, source: Source, prompts: Prompts, image_column: str, unit_s
     usable = [file for file in data if is_usable(file)]
     skipped = Counter(_ending(file) for file in data if not is_usable(file))
     known: dict[str, str] = {}
-    numbers, there, changed = [], 0, 0
+    numbers, there, changed, gone = [], 0, 0, 0
+    categories: set[str] = set()
     for number, table in _tables(run):
         numbers.append(number)
         there += len(table)
+        gone += sum(file not in data for file in table["file"].to_pylist())
+        categories |= set(pc.unique(table["category"]).to_pylist())
         known |= zip(table["file"].to_pylist(), table["version"].to_pylist())
         changed += _renew(run, number, table, data, moved)
         _check_names(table, prompts)
     fresh = [file for file in usable if file not in known]
     rows = list(_rows(source, fresh, prompts, image_column, unit_size))
     _refuse_repeated(run, rows)
+    _compare(prompts, categories | {row["category"] for row in rows})
     for number, part in enumerate(_parts(rows), max(numbers, default=-1) + 1):
         _write(run, number, pa.Table.from_pylist(part, INVENTORY_SCHEMA))
-    return Update(there, len(rows), changed, skipped)
+    return Update(there, len(rows), changed, gone, skipped)
+
+
+def _compare(prompts: Prompts, categories: set[str]) -> None:
+    """Say where a table of prompts and the archive have other categories: one may be misspelt."""
+    if not prompts.by_category:
+        return
+    if unused := sorted(prompts.by_category.keys() - categories):
+        console.say(f"warning: the table of prompts has {few(unused)}, of which there is no image")
+    without = sorted(categories - prompts.by_category.keys())
+    if without and not prompts.for_all:
+        console.say(
+            f"warning: the table of prompts has no row for {few(without)}: what their folder or file says is taken"
+        )
+
+
+def is_begun(run: str) -> bool:
+    """Whether a run has listed anything."""
+    return bool(storage.list_names(storage.join(run, FOLDER)))
+
+
+def check_called(source: Source, prompts: Prompts) -> None:
+    """Raises UsageError where an image lies in no folder and nothing says what it shows; others say so when listed."""
+    for file in source.versions:
+        if "/" not in file and is_image_name(file) and is_data(file):
+            _row(file, Place(file), source, prompts)
 
 
 def is_usable(file: str) -> bool:
@@ -299,5 +334,6 @@ def images_of(run: str, source: str, file_name: str, image_column: str) -> dict[
     number, _, unit = file_name.removesuffix(".parquet").partition("-")
     table = _table(storage.join(run, FOLDER, f"{number}.parquet"))
     rows = table.filter(pc.equal(table["unit"], int(unit)))
+    source = _folder_of(source)
     read = read_unit({"images": _as_bytes(rows), "source": source, "image_column": image_column})
     return {row["key"]: row["image"] for row in read if row["image"] is not None}

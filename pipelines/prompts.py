@@ -21,7 +21,8 @@ class Named(NamedTuple):
 
 class Prompts(NamedTuple):
     """`archive`: the category of images of which nothing else says one. `for_all`: the prompt of every image, which are
-    then of one category wherever they lie. `by_key`, `by_category`: a table's, which go before everything else."""
+    then of one category wherever they lie. `by_key`, `by_category`: a table's, which go before everything else; beside
+    a table of categories `for_all` is that of the others."""
 
     archive: str
     for_all: str | None = None
@@ -35,7 +36,8 @@ class Prompts(NamedTuple):
         shows.
         """
         told = self.by_key.get(key, {})
-        category = told.get("category") or category or (not self.for_all and folder) or self.archive
+        by_folder = folder in self.by_category or not self.for_all
+        category = told.get("category") or category or (by_folder and folder) or self.archive
         prompt = told.get("prompt") or self.by_category.get(category) or self.for_all or prompt
         if not prompt and category == self.archive:
             raise UsageError(

@@ -54,6 +54,24 @@ def open_archive(run: str, settings: dict, archive: dict, source: str) -> None:
     provenance.begin_or_go_on(run, "run.json", "run", identity, {"source": source}, lambda: read_archive(run))
 
 
+def check_archive(run: str, known: dict, settings: dict, archive: dict) -> None:
+    """Raises ZsadError where the run, whose run.json is `known`, was made by other settings, as far as these are known
+    before any model is built, or of an archive that was called or cut otherwise."""
+    there = {name: value for name, value in known["settings"].items() if name in settings}
+    provenance.check_same(
+        run, "run", {"settings": there, "archive": known["archive"]}, {"settings": settings, "archive": archive}
+    )
+
+
+def note_source(run: str, source: str) -> bool:
+    """Have `<run>/run.json` say where the archive lies now; whether that is elsewhere than before."""
+    content, now = read_archive(run), storage.without_credentials(source)
+    if content["source"] == now:
+        return False
+    storage.write_json(storage.join(run, "run.json"), content | {"source": now})
+    return True
+
+
 def read_archive(run: str) -> dict:
     """The content of `<run>/run.json` of a run over an archive. Raises ZsadError where it is none."""
     uri = storage.join(run, "run.json")

@@ -111,7 +111,8 @@ def _result(cuts: dict[str, thresholds.Cut], judged: pd.DataFrame) -> dict[str, 
             "flagged": flagged,
             "flagged_anomalous": of_them,
             "precision": share and dict(zip(("value", "low", "high"), share)),
-            "missed": int((~above & anomalous).sum()),
+            # Of those below the cut some have to be labelled: often only what was flagged is looked at.
+            "missed": int((~above & anomalous).sum()) if (~above & scored["label"].notna()).any() else None,
             "anomalous": int(anomalous.sum()),
             "anomalous_not_scored": int((judged["label"] == 1).sum() - anomalous.sum()),
         }
@@ -120,7 +121,8 @@ def _result(cuts: dict[str, thresholds.Cut], judged: pd.DataFrame) -> dict[str, 
 
 def _flagged(judged: pd.DataFrame) -> pd.DataFrame:
     """Most suspicious first; of equal ones in the order of benchmarks and keys."""
-    flagged = judged[judged["score"] > judged["cut"]].assign(above=judged["score"] - judged["cut"])
+    flagged = judged[judged["score"] > judged["cut"]]
+    flagged = flagged.assign(above=flagged["score"] - flagged["cut"])
     flagged = flagged[["benchmark", "key", "category", "score", "cut", "above"]].astype(
         {"benchmark": str, "category": str, "key": str}
     )
@@ -161,7 +163,7 @@ def _labelled_cells(labelled: dict[str, Any] | None) -> list[str]:
         return [DASH] * 4
     share = labelled["precision"] or {"value": None, "low": None}
     pairs = ("flagged_anomalous", "flagged"), ("missed", "anomalous")
-    counts = [f"{labelled[some]:,} of {labelled[whole]:,}" for some, whole in pairs]
+    counts = [DASH if labelled[some] is None else f"{labelled[some]:,} of {labelled[whole]:,}" for some, whole in pairs]
     return [percent(share["value"]), _interval(share), *counts]
 
 

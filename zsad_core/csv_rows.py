@@ -13,7 +13,9 @@ Rows = Iterator[tuple[int, dict[str, str]]]
 
 def lines(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
     """(number of the line, cells without blanks around them) of the lines that are not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""))
+    first = text.partition("\n")[0]
+    separator = ";" if ";" in first and "," not in first else ","  # as Excel writes where the comma is for decimals
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]

@@ -61,7 +61,7 @@ def images_needed(rate: float, sure: float | None = None) -> int:
     1 - (1 - rate)^n >= sure. UsageError where `rate` or `sure` is not in (0, 1)."""
     for option, value in (("--false-alarms", rate), ("--sure", sure)):
         if value is not None and not 0 < value < 1:
-            raise UsageError(f"{option} {value:g}: between 0 and 1, these left out, is needed")
+            raise UsageError(f"{option} {value:g}: a share between 0 and 1, these left out, is needed (0.05 is 5 %)")
     if sure is None:
         return math.ceil(1 / _decimal(rate)) - 1
     n = max(1, math.ceil(math.log1p(-sure) / math.log1p(-rate)))

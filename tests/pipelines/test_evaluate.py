@@ -314,7 +314,7 @@ def spoil_one_image(folder):
     storage.write_json(f"{folder}/manifest.json", manifest)
 
 
-def test_a_shard_without_any_good_image(without_ray, tmp_path):
+def test_a_shard_without_any_good_image_and_nothing_left_to_do(without_ray, tmp_path, capsys):
     good = tmp_path / "source" / "pill" / "test" / "good"
     good.mkdir(parents=True)
     for number in range(4):
@@ -324,6 +324,9 @@ def test_a_shard_without_any_good_image(without_ray, tmp_path):
     pill = results["benchmarks"]["bad"]["categories"]["pill"]
     assert (pill["images"], pill["left_out"]) == (4, 2)
     assert pill["image"]["auroc"]["value"] is None
+    assert "all predictions are there" not in capsys.readouterr().err
+    assert evaluate(str(tmp_path / "shards"), str(tmp_path / "run"), QUICK, [], actors=1) == results
+    assert "all predictions are there; the tables are made from them" in capsys.readouterr().err
 
 
 def test_a_damaged_shard_is_named_and_all_others_are_done(packed, tmp_path):

@@ -189,6 +189,67 @@ def test_a_run_within_its_archive_is_not_part_of_it(images, tmp_path):
         write(tmp_path, {"pill/2.png": images["pill/001.png"]})
 
 
+def test_other_runs_within_an_archive_are_not_part_of_it(images, tmp_path):
+    write(tmp_path, {"pill/1.png": images["pill/000.png"]})
+    quick(tmp_path, tmp_path / "runs" / "first", name="own")
+    assert quick(tmp_path, tmp_path.with_name("second"), name="own").there == 1
+
+
+def test_a_call_that_could_not_list_anything_leaves_nothing_in_the_way(images, tmp_path):
+    write(tmp_path / "archive", {"1.png": images["pill/000.png"]})
+    rows = pd.DataFrame({"picture": [images["pill/001.png"]]})
+    write(tmp_path / "archive", {"a.parquet": rows.to_parquet()})
+    with pytest.raises(UsageError, match="1.png: nothing says what it shows; add --prompt"):
+        quick(tmp_path / "archive", tmp_path / "run")
+    with pytest.raises(UsageError, match="no column image; .*--image-column"):
+        quick(tmp_path / "archive", tmp_path / "run", prompt="pill")
+    assert quick(tmp_path / "archive", tmp_path / "run", prompt="pill", image_column="picture").there == 2
+
+
+def test_the_next_day_name_and_prompt_need_not_be_said_again(folder, images, tmp_path):
+    first = quick(folder, tmp_path / "run", prompt="thing", name="line 3")
+    write(folder, {"late.png": images["pill/000.png"]})
+    again = quick(folder, tmp_path / "run")
+    assert (first.there, again.there, again.now.images) == (46, 47, 1)
+    assert set(frame_of(tmp_path / "run")["prompt"]) == {"thing"}
+
+
+def test_what_is_gone_is_said_and_stays(folder, tmp_path, capfd):
+    quick(folder, tmp_path / "run", prompt="thing")
+    (folder / "pill" / "001.png").unlink()
+    assert quick(folder, tmp_path / "run").there == 46
+    assert "46 images, 0 of them new; 1 not there any more, whose scores stay" in capfd.readouterr().err
+
+
+def test_a_table_and_a_prompt_for_the_others(folder, tmp_path, capfd):
+    (tmp_path / "words.csv").write_text("category;prompt\npill;white pill\nnut;nut\n")
+    table = str(tmp_path / "words.csv")
+    quick(folder, tmp_path / "run", prompt="thing", prompts=table)
+    frame = frame_of(tmp_path / "run")
+    assert frame.groupby("category")["prompt"].unique().map(list).to_dict() == {
+        "pill": ["white pill"], "archive": ["thing"],
+    }  # fmt: skip
+    assert "the table of prompts has nut, of which there is no image" in capfd.readouterr().err
+    quick(folder, tmp_path / "other", prompts=table)
+    assert "the table of prompts has no row for wood" in capfd.readouterr().err
+
+
+def test_originals_of_one_file_and_of_an_archive_that_was_moved(images, folder, tmp_path):
+    (tmp_path / "tars").mkdir()
+    write_tar(tmp_path / "tars" / "a.tar", {"1.png": images["pill/003.png"]})
+    for source, moved in ((tmp_path / "tars" / "a.tar", False), (folder, True)):
+        run = tmp_path / f"run of {source.name}"
+        quick(source, run, prompt="thing")
+        if moved:
+            shutil.move(source, tmp_path / "elsewhere")
+            quick(tmp_path / "elsewhere", run)
+        origin = origin_of_run(str(run), storage.read_json(str(run / "run.json")))
+        for path in files_of(run):
+            frame = pd.read_parquet(path)
+            found = original_images(origin, "any", path.name, frame.set_index("key")["sha256"].to_dict())
+            assert list(found) == frame["key"].tolist()
+
+
 def test_the_original_images_are_found_again(images, folder, tmp_path):
     write_tar(folder / "more.tar", {"nut/1.png": images["pill/003.png"]})
     run = tmp_path / "run"

@@ -287,8 +287,15 @@ def test_a_key_of_two_benchmarks_names_no_image(here, tmp_path):
     assert results_of(threshold(folder, "good/*", 0.05)).keys() == {("one", "a"), ("two", "a")}
 
 
+def test_without_any_cut_nothing_is_flagged(run):
+    folder, _ = run
+    content = threshold(folder, "good/b/*", 0.05)  # 12 of them, where 19 are needed
+    assert content["flagged"] == 0 and len(flagged_of(folder)) == 0
+    assert list(flagged_of(folder).columns) == ["benchmark", "key", "category", "score", "cut", "above"]
+
+
 def test_what_is_asked_for_is_looked_at_first(run, tmp_path):
-    with pytest.raises(UsageError, match="--false-alarms 0: between 0 and 1"):
+    with pytest.raises(UsageError, match="--false-alarms 0: a share between 0 and 1"):
         threshold("nowhere", "x", 0.0)
     with pytest.raises(ZsadError, match="nowhere: no run there"):
         threshold("nowhere", "x", 0.05)

@@ -113,9 +113,9 @@ def test_ties_are_never_flagged():
 
 def test_what_cannot_be_asked_for():
     assert false_alarm_cut([], 0.05)[:3] == (None, 0, 19)
-    with pytest.raises(UsageError, match="--false-alarms 1: between 0 and 1"):
+    with pytest.raises(UsageError, match="--false-alarms 1: a share between 0 and 1"):
         false_alarm_cut([0.1], 1.0)
-    with pytest.raises(UsageError, match="--sure nan: between 0 and 1"):
+    with pytest.raises(UsageError, match="--sure nan: a share between 0 and 1"):
         images_needed(0.05, math.nan)
     with pytest.raises(ValueError, match="not finite"):
         false_alarm_cut([0.1, math.nan], 0.5)
