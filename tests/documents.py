@@ -1,4 +1,4 @@
-"""README.md and docs/*.md as their readers use them: commands behind "$ ", and blocks of Python."""
+"""README.md and docs/*.md as their readers use them: commands behind "$ " or of a script, and blocks of Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def blocks(name: str) -> list[tuple[str, str]]:
     return [(language, content) for _, language, content in found]
 
 
-def commands(content: str) -> list[str]:
+def commands(language: str, content: str) -> list[str]:
     """Those of a block, each in one line."""
-    joined = re.sub(r"\\\n\s*", "", content)
-    return [line.strip().removeprefix("$ ") for line in joined.splitlines() if line.strip().startswith("$ ")]
+    lines = [line.strip() for line in re.sub(r"\\\n\s*", "", content).splitlines()]
+    if language == "sh":
+        return [line for line in lines if line.startswith("zsad ")]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]

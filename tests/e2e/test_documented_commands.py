@@ -43,6 +43,8 @@ def at_home(tmp_path, monkeypatch):
     for number in range(1, 33):
         _draw(folder, f"defect/anomaly-{number}", "scratch", number)
     labels = [f"good/{number}.jpg,good" for number in range(3)] + ["defect/anomaly-32.jpg,anomalous"]
+    known = [f"good/{number}.jpg" for number in range(31)]
+    (folder / "known-good.csv").write_text("\n".join(["key", *known]) + "\n")
     (folder / "labelled.csv").write_text("\n".join(["key,label", *labels]) + "\n")
     (folder / "cookies.toml").write_text(
         next(text for kind, text in blocks("docs/adding-a-benchmark.md") if kind == "toml")
@@ -81,7 +83,7 @@ def test_what_can_be_run_is_run(names, at_home):
                 assert done.returncode == 0, f"{name}:\n{content}\n{done.stderr}"
                 assert done.stdout.strip() or "print(" not in content
                 ran += 1
-            for command in commands(content):
+            for command in commands(language, content):
                 if command.startswith("zsad "):
                     assert zsad(command) == 0, f"{name}: {command}"
                     ran += 1
@@ -98,7 +100,7 @@ def test_the_same_on_an_object_store(at_home, monkeypatch):
     server = object_store.start_server(port)
     try:
         (content,) = [text for _, text in blocks("docs/cluster.md") if "s3://zsad/shards" in text and "$ zsad" in text]
-        for command in commands(content):
+        for command in commands("", content):
             assert zsad(command) == 0, command
     finally:
         server.kill()
@@ -109,8 +111,8 @@ def test_every_other_command_is_one_that_there_is(name, monkeypatch):
     """Its options are known, whatever they name."""
     for job in cli.JOBS:
         monkeypatch.setattr(f"jobs.{job}.run", lambda options: 0)
-    for _, content in blocks(name):
-        for command in commands(content):
+    for language, content in blocks(name):
+        for command in commands(language, content):
             command = re.sub(r"ray job submit .* -- python -m jobs\.", "zsad ", command)  # noqa: PLW2901
             if command.startswith("zsad "):
                 assert name in (*RUN, *PARSED, "docs/cluster.md"), f"{name}: is neither run nor explained"
