@@ -58,7 +58,8 @@ def score(
     if not any(archive.is_usable(file) for file in source.versions):
         packed = " (it is compressed: unpack it)" if source_uri.lower().endswith(PACKED) else ""
         raise ZsadError(f"{source_uri}: no images there, nor tar or Parquet files of images{packed}")
-    known = runs.read_archive(run_uri) if archive.is_begun(run_uri) else None
+    there = runs.read_archive(run_uri) if storage.exists(storage.join(run_uri, "run.json")) else None
+    known = there if archive.is_begun(run_uri) else None
     if known:  # what a run began with it goes on with, unless it is told otherwise
         name = name or known["archive"]["name"]
         prompt = known["archive"].get("prompt") if prompt is None and prompts is None else prompt
@@ -73,7 +74,7 @@ def score(
         archive.check_called(source, called)
     models = choose_models(settings, checkpoints, {name: None}, actors)
     with lock.held(run_uri):
-        if not archive.is_begun(run_uri):  # of a call that could not list anything
+        if there and not archive.is_begun(run_uri):  # of a call that could not list anything
             storage.remove(storage.join(run_uri, "run.json"))
         runs.open_archive(run_uri, models.recorded, made, source_uri)
         moved = runs.note_source(run_uri, source_uri)

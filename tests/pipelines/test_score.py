@@ -206,6 +206,14 @@ def test_a_call_that_could_not_list_anything_leaves_nothing_in_the_way(images, t
     assert quick(tmp_path / "archive", tmp_path / "run", prompt="pill", image_column="picture").there == 2
 
 
+def test_a_run_over_benchmarks_is_left_alone(folder, tmp_path):
+    content = {"settings": {}, "benchmarks": {}, "versions": {}, "shards": "shards", "command": []}
+    storage.write_json(str(tmp_path / "run" / "run.json"), content)
+    with pytest.raises(ZsadError, match="not a run of `zsad score`"):
+        quick(folder, tmp_path / "run", prompt="thing")
+    assert storage.read_json(str(tmp_path / "run" / "run.json")) == content
+
+
 def test_the_next_day_name_and_prompt_need_not_be_said_again(folder, images, tmp_path):
     first = quick(folder, tmp_path / "run", prompt="thing", name="line 3")
     write(folder, {"late.png": images["pill/000.png"]})
