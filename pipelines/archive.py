@@ -175,8 +175,7 @@ def _check_names(table: pa.Table, prompts: Prompts) -> None:
         if wanted != (category, prompt):
             raise ZsadError(
                 f"{key}: listed as {prompt} ({category}), the table of prompts now says {wanted[1]} ({wanted[0]}); "
-                "take "
-                "another folder for the run"
+                "take another folder for the run"
             )
 
 
