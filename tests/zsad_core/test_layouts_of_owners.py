@@ -86,7 +86,7 @@ def test_visa_without_its_list_says_where_that_comes_from():
     [
         ("", "1cls.csv line 1: the columns object, split, label, image, mask are missing"),
         ("object,split,image,mask\n", "1cls.csv line 1: the columns label are missing"),
-        ("object;split;label;image;mask\n", "the columns object, split, label, image, mask are missing"),
+        ("object|split|label|image|mask\n", "the columns object, split, label, image, mask are missing"),
         (HEADER + "candle,test,normal\n", "1cls.csv line 2: 3 cells, the first line names 5 columns"),
         (HEADER + "\ncandle,test,bad,a.png,\n", "1cls.csv line 3: test, bad; train or test, and normal or anomaly"),
         (HEADER + "candle,tset,normal,a.png,\n", "1cls.csv line 2: tset, normal; train or test"),
