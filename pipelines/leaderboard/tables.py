@@ -125,7 +125,7 @@ def _differences(leaderboard: dict) -> list[str]:
     else:
         metrics = ", ".join(titles[each] for each in MAIN)
         significant = sum(p <= ALPHA for p in corrected)
-        found = f"{significant} of {len(main):,} comparisons are"
+        found = f"{significant} of {len(main):,} comparisons {'is' if significant == 1 else 'are'}"
         if not significant:
             found = f"None of {len(main):,} comparisons is"
         parts.append(
@@ -265,8 +265,13 @@ def leaderboard_summary(leaderboard: dict, metric: str = "auroc") -> str:
 
 def _differences_in_short(leaderboard: dict, metric: str) -> list[str]:
     """Lines for a terminal: one metric of pairs of runs on the same images, where these are few."""
-    pairs = leaderboard["overall_comparisons"] or leaderboard["comparisons"]
-    pairs = [each for each in pairs if each["metric"] == metric and each["group"] != "image_plain"]
+    pairs = []
+    for group in ("image", "pixel"):
+        overall, of_benchmarks = (
+            [each for each in leaderboard[part] if (each["group"], each["metric"]) == (group, metric)]
+            for part in ("overall_comparisons", "comparisons")
+        )
+        pairs += overall or of_benchmarks
     if not 0 < len(pairs) <= SHOWN_IN_SHORT:
         return []
     titles = {(column.group, column.metric): _title(column) for column in COLUMNS}

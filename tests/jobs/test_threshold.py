@@ -48,7 +48,11 @@ def test_from_good_images_to_regions(zsad, run):
     [
         (["threshold", "nowhere"], 2, "--normal"),
         (["threshold", "nowhere", "--normal", "x"], 1, "nowhere: no run there (no run.json)"),
-        (["threshold", "nowhere", "--normal", "x", "--false-alarms", "2"], 2, "--false-alarms 2: a share between 0 and 1"),
+        (
+            ["threshold", "nowhere", "--normal", "x", "--false-alarms", "2"],
+            2,
+            "--false-alarms 2: a share between 0 and 1",
+        ),
         (["threshold", "nowhere", "--normal", "x", "--sure", "0"], 2, "--sure 0: a share between 0 and 1"),
         (["regions", "nowhere"], 1, "nowhere: no run there (no run.json)"),
         (["regions", "nowhere", "--cut", "2"], 2, "--cut 2: maps have values from 0 to 1"),
