@@ -104,8 +104,8 @@ def _check_use(settings: ScoringSettings, checkpoints: list[str]) -> None:
         useless.insert(0, "--checkpoint")
     if ":" not in settings.backbone and not storage.exists(storage.normalise(settings.backbone)):
         raise UsageError(
-            f"--backbone {settings.backbone}: no such file, and no ARCHITECTURE:WEIGHTS (`zsad ls backbones` lists "
-            "them)"
+            f"--backbone {settings.backbone}: no such file, and no ARCHITECTURE:WEIGHTS "
+            "(`zsad ls backbones` lists them)"
         )
     if useless:
         what = "learns nothing" if traits.has_backbone else "learns nothing and has no backbone"

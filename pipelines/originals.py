@@ -21,9 +21,10 @@ class Origin(NamedTuple):
 
 
 def origin_of_run(run_uri: str, run: dict) -> Origin:
-    """What run.json, whose content is `run`, says of them; all None where it says nothing."""
-    if "archive" in run:
-        return Origin(None, run_uri, run["source"], run["archive"]["image_column"])
+    """What run.json, whose content is `run`, says of them; all None where it does not say it."""
+    archive = run.get("archive")
+    if isinstance(archive, dict) and run.get("source") and archive.get("image_column"):
+        return Origin(None, run_uri, run["source"], archive["image_column"])
     return Origin(run.get("shards"))
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipelines import storage
 from pipelines.evaluate import evaluate
-from pipelines.originals import origin_of_run, original_images
+from pipelines.originals import Origin, origin_of_run, original_images
 from pipelines.score import score
 from tests.files import write, write_tar
 from tests.hand_packed import rows_of, write_packed
@@ -256,6 +256,15 @@ def test_originals_of_one_file_and_of_an_archive_that_was_moved(images, folder, 
             frame = pd.read_parquet(path)
             found = original_images(origin, "any", path.name, frame.set_index("key")["sha256"].to_dict())
             assert list(found) == frame["key"].tolist()
+
+
+@pytest.mark.parametrize(
+    "run", [{}, {"archive": {}}, {"archive": 3, "source": "x"}, {"archive": {"image_column": "x"}}]
+)
+def test_a_run_that_does_not_say_where_its_images_lie(run):
+    assert origin_of_run("run", run) == Origin()
+    with pytest.raises(ZsadError, match="it is not known where the original images are"):
+        original_images(Origin(), "any", "0000000-00000.parquet", {})
 
 
 def test_the_original_images_are_found_again(images, folder, tmp_path):
