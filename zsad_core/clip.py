@@ -23,6 +23,7 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu":
 # Of a GPU's fused attentions the one that wastes least on a text's twenty tokens: cuDNN's, which torch would take,
 # needs twice the time. On a CPU there is one.
 KERNELS_FOR_TEXTS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+TILE = 64  # tokens that it takes at once: a sequence of fewer costs it as much
 
 
 class PositionResize(NamedTuple):
@@ -174,11 +175,15 @@ class Backbone(nn.Module):
         position = torch.where(branch == -1, token, common + (token - common) % length)
         seen = (position <= position[:, None]) & ((branch == -1) | (branch == branch[:, None]))
         embeddings = torch.cat([start, branches.flatten(1, 2)], dim=1) + self.clip.positional_embedding[position]
+        together = 1 if deep else _texts_together(texts, len(token), on_gpu=start.is_cuda)
+        embeddings = embeddings.unflatten(0, (-1, together)).flatten(1, 2)
+        seen = torch.block_diag(*[seen] * together)
         blocks = self.clip.transformer.resblocks
         with self._precision(), sdpa_kernel(KERNELS_FOR_TEXTS):
             states = towers.states(blocks, embeddings, seen, deep, self._through_text_block)
             for hidden in states:  # noqa: B007, the last is what counts
                 pass
+        hidden = hidden.unflatten(1, (together, -1)).flatten(0, 1)
         branches_begin = common + length * torch.arange(count, device=start.device)
         at_end = branches_begin + ends.to(start.device, non_blocking=True)
         hidden = hidden[torch.arange(texts, device=start.device)[:, None], at_end]
@@ -198,6 +203,13 @@ class Backbone(nn.Module):
             digest.update(f"{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def _texts_together(texts: int, tokens: int, on_gpu: bool) -> int:
+    """How many texts of so many tokens go through the tower as one sequence, in which none sees another: on a GPU as
+    many as fill a tile, where `texts` is a multiple of them."""
+    most = max(1, TILE // tokens) if on_gpu else 1
+    return next(count for count in range(most, 0, -1) if texts % count == 0)
 
 
 def quarter_points(depth: int) -> list[int]:

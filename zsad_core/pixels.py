@@ -18,8 +18,11 @@ def normalised(pixels: np.ndarray, device: str = "cpu") -> Tensor:
 
 def to_device(array: np.ndarray, device: str | torch.device) -> Tensor:
     """A copy of `array` on `device`, for which nobody waits: a GPU fetches it when it is done with earlier work."""
-    copy = torch.tensor(array)
-    return copy if torch.device(device).type == "cpu" else copy.pin_memory().to(device, non_blocking=True)
+    if torch.device(device).type == "cpu":
+        return torch.tensor(array)
+    pinned = torch.empty(array.shape, dtype=torch.from_numpy(np.empty(0, array.dtype)).dtype, pin_memory=True)
+    np.copyto(pinned.numpy(), array)
+    return pinned.to(device, non_blocking=True)
 
 
 def colours(images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from zsad_core.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Device = Literal["cpu", "cuda"]
-USEFUL_BATCH: dict[str, int] = {"cpu": 4, "cuda": 32}  # images at once, where memory allows
+USEFUL_BATCH: dict[str, int] = {"cpu": 4, "cuda": 64}  # images at once, where memory allows
 
 
 @dataclass(frozen=True)

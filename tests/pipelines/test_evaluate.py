@@ -159,8 +159,8 @@ def test_smaller_maps_change_pixel_metrics_alone(packed, run, settings, tmp_path
 @pytest.mark.parametrize(
     ("gpus", "gigabytes", "actors", "given", "expected"),
     [
-        (1, 139, None, None, (2, 32)),
-        (8, 24, None, None, (16, 32)),
+        (1, 139, None, None, (2, 64)),
+        (8, 24, None, None, (16, 64)),
         (1, 1, None, None, (2, 4)),  # 0.4 GB a model and 91 MB an image
         (0, 1, 8, None, (8, 4)),  # none yet in the cluster
         (1, 0.1, None, None, (2, 1)),

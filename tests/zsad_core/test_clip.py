@@ -14,7 +14,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from tests.golden import recipe
-from zsad_core import weight_files
+from zsad_core import clip, weight_files
 from zsad_core.clip_loading import backbone_names, load_backbone
 from zsad_core.errors import UsageError, ZsadError
 
@@ -83,6 +83,37 @@ def test_features_equal_open_clips_own(state, tmp_path):
         texts = backbone.encode_texts(words[:, 0, :2], words[:, :, 2:], ends[None] - 2)  # both begin with "x"
         assert_allclose(texts[0], all_positions, atol=1e-5)
     assert ids.shape[1] < 15
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 6])
+def test_texts_that_go_through_the_tower_as_one_see_no_other(state, tmp_path, monkeypatch, together):
+    """As on a GPU, which takes several short ones at once; open_clip reads each alone."""
+    backbone = load_backbone(saved(tmp_path, state, "pt"), image_size=32)
+    texts = [
+        f"{kind} {thing}" for kind in ("good", "bad", "odd") for thing in ("a tin", "one pill", "the bolt", "this")
+    ]
+    monkeypatch.setattr(clip, "_texts_together", lambda *_, **__: together)
+    with torch.inference_mode():
+        alone = backbone.clip.encode_text(open_clip.get_tokenizer("ViT-B-16")(texts))
+        ids, ends = backbone.tokenize(texts)
+        words = backbone.embed_tokens(ids).unflatten(0, (6, 2))  # six sequences of two texts
+        found = backbone.encode_texts(words[:, 0, :1], words[:, :, 1:], ends.view(6, 2) - 1)
+    assert_allclose(found.flatten(0, 1), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("texts", "tokens", "on_gpu", "expected"),
+    [
+        (1920, 20, True, 3),
+        (1920, 20, False, 1),
+        (10, 20, True, 2),
+        (7, 20, True, 1),
+        (60, 33, True, 1),
+        (60, 77, True, 1),
+    ],
+)
+def test_as_many_texts_together_as_fill_a_tile(texts, tokens, on_gpu, expected):
+    assert clip._texts_together(texts, tokens, on_gpu) == expected
 
 
 def test_activation_is_the_files_own_unless_a_method_asks(state, tmp_path):

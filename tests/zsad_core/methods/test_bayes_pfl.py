@@ -65,12 +65,8 @@ def use_eight_heads(monkeypatch, model):
 
 
 def use_the_scale_of_one_head(monkeypatch, model):
-    attention = torch.nn.functional.scaled_dot_product_attention
-
-    def scaled(q, k, v, *rest, scale=None, **named):
-        return attention(q, k, v, *rest, scale=scale and q.shape[-1] ** -0.5, **named)
-
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", scaled)
+    for parameter in model.attention.query.parameters():
+        parameter.data *= model_module.HEADS**0.5
 
 
 def reverse_the_flow(monkeypatch, model):
