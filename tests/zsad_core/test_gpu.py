@@ -17,12 +17,11 @@ from zsad_core.settings import ScoringSettings
 pytestmark = needs_gpu
 COUNT = 5
 PROMPTS = ["bottle", "metal nut", "a thing with a long name", "pill", "pill"]
-METHODS = ["bayes-pfl", "cops"]
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=["bayes_pfl", "cops"])
 def golden(request):
-    return request.getfixturevalue(f"{request.param.replace('-', '_')}_golden")
+    return request.getfixturevalue(f"{request.param}_golden")
 
 
 def predicted(golden, device):
@@ -39,8 +38,7 @@ def predicted(golden, device):
     return prediction.image_score_text.cpu().numpy(), prediction.anomaly_map.cpu().numpy()
 
 
-def test_float32_equals_the_published_implementation(golden, torch_restored):
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+def test_float32_equals_the_published_implementation(golden):
     score, anomaly_map = predicted(golden, "cuda")
     names = ("score", "anomaly_map_raw") if golden.method == "cops" else ("score_stage2", "anomaly_map")
     for value, name in zip((score, anomaly_map), names):
