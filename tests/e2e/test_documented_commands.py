@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 
+import fsspec
 import pytest
 from PIL import Image
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("without_ray")
 
 # What is no command of ours, or needs what is not here: an account, another machine, a terminal of its own.
 NOT_OURS = r"(source|export|chmod|mkdir|ray|\(umask)\b.*"
-BY_CI = r"make (demo|test|s3)\b.*"  # and tests/jobs/test_demo.py, tests/e2e/test_object_store.py
+BY_CI = r"make (demo|test|s3)\b.*"  # what they call is called by CI, by test_miniatures.py and here
 # Needs weights that cannot be had here, hours, or runs of the reader's.
 PARSED = {
     "docs/reproducing.md": "published weights, trainings of hours",
@@ -90,7 +91,16 @@ def test_what_can_be_run_is_run(names, at_home):
     assert ran >= 3
 
 
-def test_the_same_on_an_object_store(at_home, monkeypatch):
+@pytest.fixture
+def own_store():
+    """Nothing in this process remembers a store that other tests talked to, nor they the one of this test."""
+    s3 = fsspec.get_filesystem_class("s3")
+    s3.clear_instance_cache()
+    yield
+    s3.clear_instance_cache()
+
+
+def test_the_same_on_an_object_store(at_home, own_store, monkeypatch):
     (block,) = [content for _, content in blocks("docs/cluster.md") if "export AWS_ENDPOINT_URL" in content]
     printed = dict(word.split("=", 1) for word in shlex.split(block.partition("export ")[2]))
     assert printed == object_store.environment(object_store.PORT)
