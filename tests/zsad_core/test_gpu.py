@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from tests.needs import needs_gpu
-from tests.zsad_core.methods.golden_models import built, golden_prompts
+from tests.zsad_core.methods.golden_models import built, golden_noise, golden_prompts
 from zsad_core.methods import cops
 from zsad_core.methods.bayes_pfl.model import Noise
 from zsad_core.scoring import Scorer
@@ -26,13 +26,12 @@ def golden(request):
 
 def predicted(golden, device):
     """The image scores and maps of the golden files' images, with their noise."""
-    model = built(golden).to(device)
+    model, noise = built(golden).to(device), golden_noise(golden)
     if golden.method == "cops":
-        prompts, noise = ["bottle"] * golden.count, torch.from_numpy(golden.stacked("z")).to(device)
+        prompts, noise = ["bottle"] * golden.count, noise.to(device)
         options = {name: option.default for name, option in cops.OPTIONS.items()}
     else:
-        arrays = golden.stacked("eps_context"), golden.arrays["eps_normal"], golden.arrays["eps_abnormal"]
-        prompts, noise, options = golden_prompts(golden), Noise(*(torch.from_numpy(x).to(device) for x in arrays)), {}
+        prompts, noise, options = golden_prompts(golden), Noise(*(each.to(device) for each in noise)), {}
     with torch.inference_mode():
         prediction = model(golden.images.to(device), prompts, noise, options)
     return prediction.image_score_text.cpu().numpy(), prediction.anomaly_map.cpu().numpy()

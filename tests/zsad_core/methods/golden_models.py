@@ -8,6 +8,7 @@ import torch
 from zsad_core.benchmarks.table import benchmarks
 from zsad_core.checkpoints import read_facts
 from zsad_core.methods import method_module
+from zsad_core.methods.bayes_pfl.model import Noise
 from zsad_core.methods.weights import method_state, save
 
 
@@ -22,6 +23,14 @@ def golden_prompts(golden):
     """What Bayes-PFL calls the objects in the golden files' images."""
     prompts = {category.name: category.prompt for benchmark in benchmarks() for category in benchmark.categories}
     return [prompts[name] for name in golden.meta["names"]]
+
+
+def golden_noise(golden):
+    """The noise of the golden files' images, as the method takes it."""
+    if golden.method == "cops":
+        return torch.from_numpy(golden.stacked("z"))
+    arrays = golden.stacked("eps_context"), golden.arrays["eps_normal"], golden.arrays["eps_abnormal"]
+    return Noise(*map(torch.from_numpy, arrays))
 
 
 def official(golden):

@@ -9,21 +9,15 @@ import torch
 from numpy.testing import assert_allclose
 from open_clip.transformer import QuickGELU
 
-from tests.zsad_core.methods.golden_models import built, golden_prompts, official
+from tests.zsad_core.methods.golden_models import built, golden_noise, golden_prompts, official
 from zsad_core.clip import PositionResize
 from zsad_core.clip_loading import load_backbone
 from zsad_core.errors import UsageError, ZsadError
 from zsad_core.methods import bayes_pfl, method_module
 from zsad_core.methods.bayes_pfl import model as model_module
-from zsad_core.methods.bayes_pfl.model import Noise
 
 TOLERANCE = {"patch_tokens": 2e-5, "image_features": 1e-5, "text_embeddings": 5e-5, "score_stage1": 1e-5,
              "score_stage2": 1e-5, "anomaly_map": 1e-5}  # fmt: skip
-
-
-def golden_noise(golden):
-    arrays = golden.stacked("eps_context"), golden.arrays["eps_normal"], golden.arrays["eps_abnormal"]
-    return Noise(*map(torch.from_numpy, arrays))
 
 
 @torch.inference_mode()

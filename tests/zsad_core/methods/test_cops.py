@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.needs import needs_compiler, needs_flop_counter
-from tests.zsad_core.methods.golden_models import built
+from tests.zsad_core.methods.golden_models import built, golden_noise
 from zsad_core import towers
 from zsad_core.anomaly_map import smooth
 from zsad_core.clip import PositionResize
@@ -26,10 +26,6 @@ from zsad_core.settings import ScoringSettings
 TOLERANCE = {"image_features": 6e-6, "patch_features": 4e-6, "prototypes": 2e-6, "text_features": 1e-6,
              "anomaly_map_raw": 2e-6, "anomaly_map": 2e-6, "score": 1e-6}  # fmt: skip
 OPTIONS = {name: option.default for name, option in cops.OPTIONS.items()}
-
-
-def golden_noise(golden):
-    return torch.from_numpy(golden.stacked("z"))
 
 
 @torch.inference_mode()
