@@ -71,7 +71,7 @@ class Backbone(nn.Module):
             )
         self.grid = self.image_size // self.patch_size
         self._low: torch.dtype | None = None
-        self._through_text_block = towers.through
+        self._through_text_block = towers.through_block
         self.vision_width: int = visual.transformer.width
         self.embed_dim: int = clip.text_projection.shape[1]
         self.context_length: int = clip.positional_embedding.shape[0]
@@ -145,7 +145,7 @@ class Backbone(nn.Module):
         for name in ("encode_images", "encode_two_paths"):
             setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
         if on_gpu:
-            self._through_text_block = torch.compile(towers.through, dynamic=True)
+            self._through_text_block = torch.compile(towers.through_block, dynamic=True)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids (M, L), cut behind the last end-of-text token, and the position (M,) of each end-of-text token."""
@@ -175,19 +175,16 @@ class Backbone(nn.Module):
         position = torch.where(branch == -1, token, common + (token - common) % length)
         seen = (position <= position[:, None]) & ((branch == -1) | (branch == branch[:, None]))
         embeddings = torch.cat([start, branches.flatten(1, 2)], dim=1) + self.clip.positional_embedding[position]
+        at_end = common + length * torch.arange(count, device=start.device) + ends.to(start.device, non_blocking=True)
         together = 1 if deep else _texts_together(texts, len(token), on_gpu=start.is_cuda)
         embeddings = embeddings.unflatten(0, (-1, together)).flatten(1, 2)
         seen = torch.block_diag(*[seen] * together)
+        of_each = len(token) * torch.arange(together, device=start.device)
+        at_ends = (of_each[:, None] + at_end.unflatten(0, (-1, together))).flatten(1)
         blocks = self.clip.transformer.resblocks
         with self._precision(), sdpa_kernel(KERNELS_FOR_TEXTS):
-            states = towers.states(blocks, embeddings, seen, deep, self._through_text_block)
-            for hidden in states:  # noqa: B007, the last is what counts
-                pass
-        hidden = hidden.unflatten(1, (together, -1)).flatten(0, 1)
-        branches_begin = common + length * torch.arange(count, device=start.device)
-        at_end = branches_begin + ends.to(start.device, non_blocking=True)
-        hidden = hidden[torch.arange(texts, device=start.device)[:, None], at_end]
-        return self.clip.ln_final(hidden) @ self.clip.text_projection
+            hidden = towers.states_at(blocks, embeddings, seen, at_ends, deep, self._through_text_block)
+        return self.clip.ln_final(hidden.view(texts, count, -1)) @ self.clip.text_projection
 
     @property
     def activation(self) -> Activation:

@@ -17,10 +17,10 @@ OpenClip: TypeAlias = Any
 ALL, QUERIES, KEYS_AND_VALUES = slice(3), slice(1), slice(1, 3)
 
 
-def through(block: OpenClip, x: Tensor, visible: Tensor | None = None) -> Tensor:
-    """The residual stream (B, L, W) behind one of open_clip's transformer blocks; arguments as for `states`."""
-    x = x + block.ls_1(attention(block.attn, block.ln_1(x), visible))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+def through_block(block: OpenClip, x: Tensor, visible: Tensor | None = None) -> Tensor:
+    """The residual stream (B, L, W) behind one block; arguments as for `states`."""
+    queries, keys, values = projected(block.attn, block.ln_1(x), ALL)
+    return _fed_forward(block, x + block.ls_1(attended(block.attn, queries, keys, values, visible)))
 
 
 def states(
@@ -28,19 +28,50 @@ def states(
     x: Tensor,
     visible: Tensor | None = None,
     deep: Sequence[Tensor] = (),
-    through: Callable[[OpenClip, Tensor, Tensor | None], Tensor] = through,
+    through: Callable[[OpenClip, Tensor, Tensor | None], Tensor] = through_block,
 ) -> Iterator[Tensor]:
     """The residual stream (B, L, W) behind each of open_clip's transformer blocks, one after another.
 
     x (B, L, W): what enters the first. visible (L, L) bool: which tokens (columns) each token (row) sees; None: all.
     deep: for each block from the second on, as far as they go, what enters it at the places 1 .. T, (B, T, W).
+    through: `through_block`, or what was compiled of it.
     """
     for number, block in enumerate(blocks):
-        if 0 < number <= len(deep):
-            prompts = deep[number - 1]
-            x = torch.cat([x[:, :1], prompts, x[:, 1 + prompts.shape[1] :]], dim=1)
-        x = through(block, x, visible)
+        x = through(block, _with_deep(x, number, deep), visible)
         yield x
+
+
+def states_at(
+    blocks: Sequence[OpenClip],
+    x: Tensor,
+    visible: Tensor,
+    at: Tensor,
+    deep: Sequence[Tensor] = (),
+    through: Callable[[OpenClip, Tensor, Tensor | None], Tensor] = through_block,
+) -> Tensor:
+    """Behind the last block the tokens at the places `at` (B, A) alone, (B, A, W); the rest as for `states`."""
+    *before, last = blocks
+    for x in states(before, x, visible, deep, through):  # noqa: B007, B020, the last is what counts
+        pass
+    x = _with_deep(x, len(before), deep)
+    normed = last.ln_1(x)
+    keys, values = projected(last.attn, normed, KEYS_AND_VALUES)
+    (queries,) = projected(last.attn, _tokens(normed, at), QUERIES)
+    added = attended(last.attn, queries, keys, values, visible[at].unsqueeze(1))
+    return _fed_forward(last, _tokens(x, at) + last.ls_1(added))
+
+
+def _with_deep(x: Tensor, number: int, deep: Sequence[Tensor]) -> Tensor:
+    """What enters the block `number`, counted from 0, where the one before gave x."""
+    if not 0 < number <= len(deep):
+        return x
+    prompts = deep[number - 1]
+    return torch.cat([x[:, :1], prompts, x[:, 1 + prompts.shape[1] :]], dim=1)
+
+
+def _fed_forward(block: OpenClip, x: Tensor) -> Tensor:
+    """The residual stream behind a block, of that behind its attention."""
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
 def two_paths(blocks: Sequence[OpenClip], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +84,7 @@ def two_paths(blocks: Sequence[OpenClip], x: Tensor) -> tuple[Tensor, Tensor]:
     for number, block in enumerate(blocks, 1):
         going_on = slice(1 if number == len(blocks) else None)  # nothing reads the patches that the last would give
         x, patches = _both_attentions(block, x, patches, going_on)
-        x = x + block.ls_2(block.mlp(block.ln_2(x)))
+        x = _fed_forward(block, x)
     return x[:, 0], patches
 
 
@@ -64,13 +95,6 @@ def _both_attentions(block: OpenClip, x: Tensor, patches: Tensor, going_on: slic
     patches = patches + block.ls_1(attended(weights, values[:, :, 1:], values, values))
     (queries,) = projected(weights, normed[:, going_on], QUERIES)
     return x[:, going_on] + block.ls_1(attended(weights, queries, keys, values)), patches
-
-
-def attention(weights: nn.MultiheadAttention, x: Tensor, visible: Tensor | None = None) -> Tensor:
-    """Self-attention of x (B, L, W) with the weights of torch's module, which would hold all (L, L) products at
-    once."""
-    queries, keys, values = projected(weights, x, ALL)
-    return attended(weights, queries, keys, values, visible)
 
 
 def projected(weights: nn.MultiheadAttention, x: Tensor, parts: slice) -> Sequence[Tensor]:
@@ -87,9 +111,16 @@ def projected(weights: nn.MultiheadAttention, x: Tensor, parts: slice) -> Sequen
 def attended(
     weights: nn.MultiheadAttention, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None = None
 ) -> Tensor:
-    """What the queries of all heads make of keys and values, (B, L, W)."""
+    """What the queries of all heads make of keys and values, (B, L, W), with the weights of torch's module.
+
+    visible: as for `states`, or with leading axes (B, 1) where the images or texts differ."""
     heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
     return weights.out_proj(heads.transpose(1, 2).flatten(2))
+
+
+def _tokens(x: Tensor, at: Tensor) -> Tensor:
+    """Of x (B, L, W) the tokens at the places `at` (B, A), (B, A, W)."""
+    return x.take_along_dim(at.unsqueeze(-1), dim=1)
 
 
 def image_embeddings(visual: OpenClip, images: Tensor) -> Tensor:
