@@ -102,7 +102,7 @@ class Scorer:
     def __init__(self, settings: ScoringSettings):
         self.settings = settings = settings.on(gpu=torch.cuda.is_available())
         torch.set_num_threads(settings.threads)
-        _keep_freed_memory()
+        keep_freed_memory()
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 is the reference
         module = method_module(settings.method)
         self.protocol = module.PROTOCOL
@@ -312,7 +312,7 @@ def _compiling() -> Iterator[None]:
         raise ZsadError(f"torch.compile does not work here, leave out --compile: {first_line(error)}") from None
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Have glibc keep what is freed for the next batch, for the rest of this process.
 
     By default it gives every large tensor back to the system, and the page faults of its successor take longer than an
