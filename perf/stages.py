@@ -105,7 +105,7 @@ def cops_flop(model: CoPS, prompt: str) -> dict[str, int]:
     patches, width, joint = backbone.grid**2, backbone.vision_width, backbone.embed_dim
     tokens, depth = patches + 1, len(backbone.clip.visual.transformer.resblocks)
     second_path = depth * (4 * patches * tokens * width + 2 * patches * width**2)
-    both_paths = (depth - 1) * _block(tokens, width) + _last_block(tokens, width, read=1) + second_path
+    both_paths = (depth - 1) * _block(tokens, width) + _block(tokens, width, read=1) + second_path
     queries = 2 * PROTOTYPES
     start, branch = 1 + CONTEXT_LENGTH + PROTOTYPES, CLASS_LENGTH + 2  # with start of text; with full stop, end of text
     text = _text_tower(backbone, start + model.samples * branch, texts=model.samples)
@@ -131,15 +131,12 @@ def _patch_embeddings(backbone: Backbone) -> int:
 def _text_tower(backbone: Backbone, tokens: int, texts: int) -> int:
     """Of `texts` that share one sequence, `tokens` long up to the last end-of-text token: blocks, and features."""
     width, depth = backbone.embed_dim, len(backbone.clip.transformer.resblocks)
-    return (depth - 1) * _block(tokens, width) + _last_block(tokens, width, read=texts) + 2 * texts * width**2
+    return (depth - 1) * _block(tokens, width) + _block(tokens, width, read=texts) + 2 * texts * width**2
 
 
-def _block(tokens: int, width: int) -> int:
-    return _last_block(tokens, width, read=tokens)
-
-
-def _last_block(tokens: int, width: int, read: int) -> int:
-    """Keys and values of all tokens, the rest of those that are `read` behind it."""
+def _block(tokens: int, width: int, read: int | None = None) -> int:
+    """With what is `read` behind it, by default all tokens: the others give keys and values alone."""
+    read = tokens if read is None else read
     return 4 * tokens * width**2 + 20 * read * width**2 + 4 * read * tokens * width
 
 
