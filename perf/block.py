@@ -1,6 +1,6 @@
 """Where the time of one block of ViT-L/14's image tower goes on a CPU: its parts alone, against the matrix rate.
 
-python -m perf.block [--batch-size 4] [--side 518] [--threads N] [--repeats 7]
+python -m perf.block [--threads N] [--repeats 7]
 
 Random values in float32. Every repetition does each part once, so that a machine whose speed wanders is fair to them;
 medians over the repetitions. The last row is attention without a softmax, each core at a head of its own: what is left
@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from perf.inference import SIDE, machine, timed
 from pipelines.texts import markdown_table
 from zsad_core.scoring import keep_freed_memory
+from zsad_core.settings import USEFUL_BATCH
 
-WIDTH, HEADS, PATCH = 1024, 16, 14
+WIDTH, HEADS, TOKENS = 1024, 16, 37**2 + 1  # at 518 px
 QUERIES = 128  # of a head at once: then what they give stays in the cache
 SQUARE = "product of two square matrices"
 
@@ -30,17 +31,14 @@ Part = tuple[Callable[[], object], int]  # what is done, and its FLOP in matrix 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--side", type=int, default=518, metavar="PIXELS")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     print(f"{machine('cpu')}, {options.threads} threads, torch {torch.__version__}\n")
-    tokens = (options.side // PATCH) ** 2 + 1
     with ThreadPoolExecutor(options.threads, initializer=torch.set_num_threads, initargs=(1,)) as cores:
-        work = parts(options.batch_size, tokens, cores)
+        work = parts(USEFUL_BATCH["cpu"], TOKENS, cores)
         print(table(measured(work, options.repeats), work))
 
 

@@ -46,8 +46,8 @@ def states_at(
     x: Tensor,
     visible: Tensor,
     at: Tensor,
-    deep: Sequence[Tensor] = (),
-    through: Callable[[OpenClip, Tensor, Tensor | None], Tensor] = through_block,
+    deep: Sequence[Tensor],
+    through: Callable[[OpenClip, Tensor, Tensor | None], Tensor],
 ) -> Tensor:
     """Behind the last block the tokens at the places `at` (B, A) alone, (B, A, W); the rest as for `states`."""
     *before, last = blocks
